@@ -1,0 +1,228 @@
+"""The recurrent network and backpropagation through time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograder.spec import (
+    Assignment,
+    Choice,
+    Cost,
+    Draw,
+    Exercise,
+    Ids,
+    Mask,
+    Milestone,
+    Number,
+    Performance,
+    Uniforms,
+    backward_of,
+    law,
+)
+from autograder.training import departs, train, uniform_weights
+
+# ------------------------------------------------------------------------------------------------------- laws
+
+
+@law("typical", "long")
+def causal_in_time(call, case):
+    """h[:, t] must not depend on inputs that come after step t."""
+    before = call(case)["h"]
+    for t in (0, case["x"].shape[1] // 2):
+        later = case["x"].copy()
+        later[:, t + 1 :] += 1.0
+        if not np.array_equal(call(case, x=later)["h"][:, : t + 1], before[:, : t + 1]):
+            return f"changing x[:, {t + 1}:] changed h[:, :{t + 1}]"
+    return None
+
+
+@law("holes", "garbage behind the mask")
+def padding_has_no_influence(call, case):
+    """Where the mask is False the state is carried over unchanged, whatever stands in x."""
+    states, mask, previous = call(case)["h"], case["mask"], case["h0"]
+    for t in range(mask.shape[1]):
+        stays = ~mask[:, t]
+        if not np.array_equal(states[stays, t], previous[stays]):
+            n = int(np.flatnonzero(stays)[0])
+            return f"mask[{n}, {t}] is False, but h[{n}, {t}] is not the state of the step before"
+        previous = states[:, t]
+    return None
+
+
+@law("holes", "garbage behind the mask")
+def padding_gets_no_gradient(call, case):
+    """The gradient of everything behind the mask is exactly 0."""
+    (name,) = (k for k in ("dx", "dscores") if k in (out := call(case)))
+    wrong = np.argwhere(np.any(out[name] != 0, axis=-1) & ~case["mask"])
+    if len(wrong):
+        n, t = map(int, wrong[0])
+        return f"mask[{n}, {t}] is False, but {name}[{n}, {t}] is not 0"
+    return None
+
+
+@law("typical")
+def ignores_a_shift_of_all_scores(call, case):
+    """Adding one number to all scores of a token changes neither loss nor gradient."""
+    before, after = call(case), call(case, scores=case["scores"] + 100.0)
+    if abs(float(before["loss"]) - float(after["loss"])) > 1e-9:
+        return f"adding 100 to all scores changed the loss from {float(before['loss']):.6g} to {float(after['loss']):.6g}"
+    return None
+
+
+# -------------------------------------------------------------------------------------------------- exercises
+
+embedding_forward = Exercise(
+    "embedding_forward", takes={"ids": Ids("N T"), "W": "V D"}, gives={"x": "N T D"}, points=3, cache=True
+)
+embedding_backward = backward_of(embedding_forward, "embedding_backward", wrt="W", points=5)
+
+affine_forward = Exercise(
+    "affine_forward", takes={"h": "N T H", "W": "H V", "b": "V"}, gives={"scores": "N T V"}, points=2, cache=True
+)
+affine_backward = backward_of(affine_forward, "affine_backward", wrt="h W b", points=4)
+
+rnn_step_forward = Exercise(
+    "rnn_step_forward",
+    takes={"x": "N D", "h_prev": "N H", "Wx": "D H", "Wh": "H H", "b": "H"},
+    gives={"h": "N H"},
+    points=6,
+    cache=True,
+)
+rnn_step_backward = backward_of(rnn_step_forward, "rnn_step_backward", wrt="x h_prev Wx Wh b", points=12)
+
+rnn_forward = Exercise(
+    "rnn_forward",
+    takes={"x": "N T D", "h0": "N H", "Wx": "D H", "Wh": "H H", "b": "H", "mask": Mask("N T", hides=("x",))},
+    gives={"h": "N T H"},
+    uses=("rnn_step_forward",),
+    laws=(causal_in_time, padding_has_no_influence),
+    points=8,
+    cache=True,
+)
+rnn_backward = backward_of(
+    rnn_forward, "rnn_backward", wrt="x h0 Wx Wh b", points=18, uses=("rnn_step_backward",), laws=(padding_gets_no_gradient,)
+)
+
+masked_cross_entropy = Exercise(
+    "masked_cross_entropy",
+    takes={"scores": "N T V", "targets": Ids("N T"), "mask": Mask("N T", hides=("scores",))},
+    gives={"loss": Number(), "dscores": "N T V"},
+    wrt=("scores",),
+    laws=(padding_gets_no_gradient, ignores_a_shift_of_all_scores),
+    points=8,
+)
+
+clip_global_norm = Exercise(
+    "clip_global_norm",
+    takes={"grads": {"Wx": "D H", "Wh": "H H", "b": "H"}, "max_norm": Choice(1.0, 1000.0, 0.25)},
+    gives={"clipped": {"Wx": "D H", "Wh": "H H", "b": "H"}, "norm": Number()},
+    edges={"zero gradients": {"scale": "zero"}},
+    points=4,
+)
+
+PARAMS = {"embedding": "V D", "Wx": "D H", "Wh": "H H", "b": "H", "Wy": "H V", "by": "V"}
+char_lm_loss = Exercise(
+    "char_lm_loss",
+    takes={"params": PARAMS, "ids": Ids("N T"), "targets": Ids("N T"), "mask": Mask("N T")},
+    gives={"loss": Number(), "grads": PARAMS},
+    wrt=("params",),
+    uses=(
+        "embedding_forward", "embedding_backward", "rnn_forward", "rnn_backward",
+        "affine_forward", "affine_backward", "masked_cross_entropy",
+    ),  # fmt: skip
+    points=8,
+)
+
+sample = Exercise(
+    "sample",
+    takes={
+        "params": PARAMS,
+        "start": Draw(lambda rng, sizes, plan: int(rng.integers(sizes["V"]))),
+        "uniforms": Uniforms("L"),
+        "temperature": Choice(1.0, 0.5, 2.0),
+    },
+    gives={"ids": Ids("L")},
+    uses=("embedding_forward", "rnn_step_forward", "rnn_forward", "affine_forward"),
+    discrete=True,
+    points=4,
+)
+
+# -------------------------------------------------------------------------------------------------- milestone
+
+SYMBOLS, LAG, WIDTH, BATCH, FOLLOWED, STEPS, RATE = 6, 5, 24, 32, 30, 150, 0.01
+
+
+def recall_task(seed: int):
+    """Return initial parameters and an endless stream of batches: name the first of LAG random symbols at the end."""
+    rng = np.random.default_rng(seed)
+    blank, size = SYMBOLS, SYMBOLS + 1
+    params = {
+        "embedding": uniform_weights(rng, size, WIDTH),
+        "Wx": uniform_weights(rng, WIDTH, WIDTH),
+        "Wh": uniform_weights(rng, WIDTH, WIDTH),
+        "b": np.zeros(WIDTH),
+        "Wy": uniform_weights(rng, WIDTH, size),
+        "by": np.zeros(size),
+    }
+
+    def batches():
+        while True:
+            ids = rng.integers(0, SYMBOLS, (BATCH, LAG))
+            targets = np.full_like(ids, blank)
+            targets[:, -1] = ids[:, 0]
+            yield ids, targets, np.ones(ids.shape, bool)
+
+    return params, batches()
+
+
+def reference_curve(loss_and_grads, seed):
+    """Return the reference's losses over the first steps of training."""
+    params, batches = recall_task(seed)
+    curve = train(lambda p, batch: loss_and_grads("char_lm_loss", p, *batch), params, batches, RATE)
+    return np.array([next(curve) for _ in range(FOLLOWED)])
+
+
+def milestone(call, curve, seed):
+    """Train on the recall task; the loss curve is the reference's, and the first symbol is recalled at the end."""
+    params, batches = recall_task(seed)
+    losses = train(lambda p, batch: call("char_lm_loss", p, *batch), params, batches, RATE)
+    yield "follows the reference", departs((next(losses) for _ in range(FOLLOWED)), curve)
+    for _ in range(STEPS - FOLLOWED):
+        loss = next(losses)
+    ids, targets, mask = next(batches)
+    x = call("embedding_forward", ids, params["embedding"])
+    h = call("rnn_forward", x, np.zeros((len(ids), WIDTH)), params["Wx"], params["Wh"], params["b"], mask)
+    scores = np.asarray(call("affine_forward", h, params["Wy"], params["by"]))
+    right = float(np.mean(scores[:, -1].argmax(-1) == targets[:, -1]))
+    reached = np.isfinite(loss) and right >= 0.95
+    yield "reaches the goal", None if reached else f"after {STEPS} steps it recalls {right:.0%} of the symbols, but should recall 95%"
+
+
+# ------------------------------------------------------------------------------------------------- assignment
+
+assignment = Assignment(
+    name="rnn",
+    title="The recurrent network and backpropagation through time",
+    exercises=(
+        embedding_forward, embedding_backward, affine_forward, affine_backward, rnn_step_forward, rnn_step_backward,
+        rnn_forward, rnn_backward, masked_cross_entropy, clip_global_norm, char_lm_loss, sample,
+    ),  # fmt: skip
+    performance=Performance(
+        points=8,
+        costs=(
+            Cost("embedding_backward", vectorised="N", sizes={"N": 64, "T": 32, "V": 50, "D": 32}),
+            Cost("affine_backward", vectorised="N", sizes={"N": 64, "T": 16, "H": 32, "V": 30}),
+            Cost("rnn_step_backward", vectorised="N", sizes={"N": 128, "D": 32, "H": 32}),
+            Cost("rnn_backward", vectorised="N", sizes={"N": 64, "T": 16, "D": 16, "H": 32}),
+            Cost("masked_cross_entropy", vectorised="N", sizes={"N": 64, "T": 16, "V": 30}),
+            Cost("char_lm_loss", vectorised="N", sizes={"N": 64, "T": 16, "D": 16, "H": 32, "V": 30}),
+        ),
+    ),
+    milestone=Milestone(
+        points=10,
+        uses=("char_lm_loss", "embedding_forward", "rnn_forward", "affine_forward"),
+        run=milestone,
+        reference_curve=reference_curve,
+        sentence="A training run recalls a symbol seen five steps ago.",
+    ),
+)

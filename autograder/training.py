@@ -1,0 +1,59 @@
+"""Training loops for milestones: every random number and every update is the grader's, only loss and gradients are the student's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1) on a dict of arrays, in place."""
+
+    def __init__(self, params: dict[str, np.ndarray], rate: float, decay: tuple[float, float] = (0.9, 0.999)):
+        self.rate, self.decay, self.step = rate, decay, 0
+        self.mean = {name: np.zeros_like(value) for name, value in params.items()}
+        self.square = {name: np.zeros_like(value) for name, value in params.items()}
+
+    def update(self, params: dict[str, np.ndarray], grads: dict[str, np.ndarray]) -> None:
+        """Change ``params`` by one step along ``grads``."""
+        self.step += 1
+        first, second = self.decay
+        for name, grad in grads.items():
+            self.mean[name] += (1 - first) * (grad - self.mean[name])
+            self.square[name] += (1 - second) * (grad * grad - self.square[name])
+            mean = self.mean[name] / (1 - first**self.step)
+            square = self.square[name] / (1 - second**self.step)
+            params[name] -= self.rate * mean / (np.sqrt(square) + 1e-8)
+
+
+def train(loss_and_grads: Callable, params: dict, batches: Iterable, rate: float, clip: Callable | None = None) -> Iterator[float]:
+    """Yield the loss of every step, before its update; ``params`` change in place.
+
+    Parameters
+    ----------
+    loss_and_grads : callable
+        ``loss_and_grads(params, batch) -> loss, grads``.
+    clip : callable
+        ``clip(grads) -> grads``, e.g. the student's ``clip_global_norm``.
+    """
+    optimiser = Adam(params, rate)
+    for batch in batches:
+        loss, grads = loss_and_grads(params, batch)
+        yield float(loss)
+        optimiser.update(params, {name: np.asarray(g, float) for name, g in (clip(grads) if clip else grads).items()})
+
+
+def uniform_weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return weights drawn uniformly from ±1/sqrt(rows)."""
+    return rng.uniform(-1, 1, shape) / np.sqrt(shape[0])
+
+
+def departs(losses: Iterable[float], curve: np.ndarray, tolerance: float = 1e-6) -> str | None:
+    """Return a sentence when the losses leave the reference's curve, else None."""
+    for step, (loss, expected) in enumerate(zip(losses, curve, strict=True), start=1):
+        if not np.isfinite(loss):
+            return f"after {step - 1} training steps the loss is {loss}, but should be {expected:.6g}"
+        if abs(loss - expected) > tolerance * max(1.0, abs(expected)):
+            return f"at training step {step} the loss is {loss:.6g}, but should be {expected:.6g}"
+    return None
