@@ -1,0 +1,1 @@
+"""Grade hand-written sequence models against PyTorch."""

@@ -1,0 +1,1 @@
+"""From calls of a student's functions to verdicts."""

@@ -1,0 +1,87 @@
+"""Try laws on a student's functions: properties beyond agreement with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autograder.cases.store import Example
+from autograder.judge.function import Judgement
+from autograder.judge.script import read, results, script
+from autograder.judge.session import SPARE, Session, Stopped
+from autograder.sandbox.steps import Answer, Step
+from autograder.spec import Assignment, Exercise
+from autograder.tree import count
+
+
+class Raised(Exception):
+    """The student's function raised while a law called it; the message says what."""
+
+
+class Call:
+    """What a law, a cost or a milestone may do: call the student's functions and get values."""
+
+    def __init__(self, assignment: Assignment, session: Session, group: tuple[Exercise, ...] = ()):
+        self.assignment, self.session, self.group = assignment, session, group
+
+    def __call__(self, case: Mapping, **changes) -> dict:
+        """Return all named results of the group on a case, some inputs changed."""
+        inputs = {**case, **changes}
+        found = read(self.group, inputs, self._run(script(self.group, inputs), 64 * count(inputs)))
+        named = {}
+        for function, outcome in found.items():
+            if outcome.error:
+                raise Raised(f"{function} raised {outcome.error.type}: {outcome.error.message}")
+            named |= outcome.values
+        return named
+
+    def plain(self, function: str, *args):
+        """Return the outputs of any function of the module, its cache dropped: one value, or a tuple."""
+        exercise = self.assignment.exercise(function)
+        options = {"keep": True, "cache": True, "send": tuple(range(len(exercise.gives)))} if exercise.cache else {}
+        (answer,) = self._run([Step(function, args, **options)], 64 * count(args))
+        outcome = results(exercise, answer)
+        if outcome.error:
+            raise Raised(f"{function} raised {outcome.error.type}: {outcome.error.message}")
+        values = tuple(outcome.values.values())
+        return values[0] if len(values) == 1 else values
+
+    def count(self, function: str, *args) -> int:
+        """Return how many bytecodes a call executes."""
+        (answer,) = self._run([Step(function, args, count=True)], 64 * count(args))
+        if answer.error:
+            raise Raised(f"{function} raised {answer.error.type}: {answer.error.message}")
+        return answer.bytecodes
+
+    def _run(self, steps, cap) -> list[Answer]:
+        try:
+            return self.session.run([steps], cap + SPARE)[0]
+        except Stopped as stopped:
+            raise Raised(stopped.detail) from None
+
+
+def try_laws(assignment: Assignment, group: tuple[Exercise, ...], examples: list[Example], session: Session, judgements: Mapping[str, Judgement]) -> None:
+    """Try the laws of every function of a group that computes the right things."""
+    call = Call(assignment, session, group)
+    for exercise in group:
+        judgement = judgements[exercise.function]
+        if not judgement.written or set(judgement.failed) & {"exists", "runs", "shape", "finite", "values"}:
+            continue
+        # Where forward is wrong everywhere, laws are all that can be said of what takes its cache without a gradient.
+        usable = examples if judgement.undecided else judgement.passing
+        for law in exercise.laws if not (judgement.undecided and exercise.wrt) else ():
+            judgement.reached.add(law.name)
+            wanted = law.examples or ("typical",)
+            for example in (e for e in usable if e.name in wanted):
+                if sentence := _broken(law, call, dict(example.inputs)):
+                    judgement.fail(law.name, sentence, example)
+                    break
+
+
+def _broken(law, call, case):
+    try:
+        return law.check(call, case)
+    except Raised as raised:
+        return str(raised)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        # A law reads what a student returned; values of another kind than on the examples are the student's mistake.
+        return f"what was returned cannot be used: {type(error).__name__}: {error}"

@@ -1,0 +1,172 @@
+"""Performance without a wall clock: bytecodes counted, CPU time against our own solution, growth of peak memory.
+
+The clock and the peak are the kernel's, read from outside; inputs are fresh in every repetition, so that remembering
+answers gains nothing; and every timed result is compared with our solution's, so that being wrong fast gains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+
+from autograder.cases.plan import Plan, make, typical_sizes
+from autograder.judge.laws import Raised
+from autograder.judge.script import read, script
+from autograder.judge.session import SPARE, Session, Stopped
+from autograder.spec import Assignment, Cost, Exercise, groups
+from autograder.tree import count, leaves
+
+#: Two sizes at which bytecodes are counted; what grows by more than this is a Python loop.
+FEW, MANY = 8, 32
+LOOP_EXPONENT, LOOP_PER_ELEMENT = 0.3, 1.0
+
+#: The sequential test on the ratio of CPU times: at least and at most this many pairs, and its width in deviations.
+PAIRS, MOST_PAIRS, WIDTH, LEAST_SPREAD = 3, 9, 3.5, 0.12
+
+#: Peak memory at two sizes may grow by this much more than our solution's, plus a floor for what allocators round to.
+MEMORY_FACTOR, MEMORY_FLOOR_KIB = 4.0, 2048
+
+
+class Bench:
+    """The measurements of one assignment: inputs are made once and serve the whole class."""
+
+    def __init__(self, assignment: Assignment, seed: int):
+        self.assignment, self.seed = assignment, seed
+        self._made: dict = {}
+
+    def group(self, cost: Cost) -> tuple[Exercise, ...]:
+        """Return what has to be called: the function, and its forward before it."""
+        exercise = self.assignment.exercise(cost.function)
+        whole = next(g for g in groups(self.assignment.everything) if exercise in g)
+        return tuple(e for e in whole if e is whole[0] or e is exercise)
+
+    def scripts(self, cost: Cost, repetition: int, count_function: str = "", **sizes: int):
+        """Return ``(group, inputs, batch)`` for one measurement; the same objects for every submission."""
+        key = (cost.function, repetition, count_function, tuple(sizes.items()))
+        if key not in self._made:
+            group = self.group(cost)
+            inputs = {name: kind for exercise in group for name, kind in exercise.inputs.items()}
+            plan = Plan(typical_sizes(group[0], inputs) | dict(cost.sizes) | sizes, mask="ragged", scale="damped")
+            made = make(group[0], inputs, replace(plan, seed=self.seed + repetition))
+            self._made[key] = (group, made, [script(group, made, count=count_function)])
+        return self._made[key]
+
+
+def vectorised(bench: Bench, cost: Cost, session: Session) -> str | None:
+    """Return a sentence when the work grows with a size by a Python loop."""
+    for symbol in cost.vectorised.split():
+        counts = []
+        for size in (FEW, MANY):
+            small = {s: min(n, 6) for s, n in cost.sizes.items() if s != symbol}
+            group, inputs, batch = bench.scripts(cost, 0, cost.function, **small, **{symbol: size})
+            outcome = read(group, inputs, _run(session, batch, inputs))[cost.function]
+            if outcome.error:
+                return f"{cost.function} raised {outcome.error.type} at {symbol} = {size}"
+            counts.append(outcome.bytecodes)
+        added = (counts[1] - counts[0]) / (MANY - FEW)
+        exponent = math.log(max(counts[1], 1) / max(counts[0], 1)) / math.log(MANY / FEW)
+        if added > LOOP_PER_ELEMENT and exponent > LOOP_EXPONENT:
+            return f"{cost.function} runs a Python loop over {symbol}: {counts[0]} steps at {symbol} = {FEW}, {counts[1]} at {symbol} = {MANY}"
+    return None
+
+
+def speed(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
+    """Return a sentence when the CPU time is surely above the allowed ratio to our solution's; undecided passes."""
+    ratios: list[float] = []
+    for repetition in range(1, MOST_PAIRS + 1):
+        group, inputs, batch = bench.scripts(cost, repetition)
+        ratio, same = _pair(group, inputs, batch, session, ours)
+        if not same:
+            return f"{cost.function} gives another result on the larger inputs of the speed measurement"
+        ratios.append(ratio)
+        verdict = decide(ratios, cost.speed)
+        if verdict is not None:
+            break
+    if verdict is False:
+        return f"{cost.function} takes {math.exp(median(map(math.log, ratios))):.0f} times as long as ours; {cost.speed:g} times is allowed"
+    return None
+
+
+def decide(ratios: list[float], threshold: float) -> bool | None:
+    """Return True when the ratio is surely below the threshold, False when surely above, None when more is needed."""
+    if len(ratios) < PAIRS:
+        return None
+    logs = np.log(ratios)
+    middle = float(np.median(logs))
+    spread = max(1.4826 * float(np.median(np.abs(logs - middle))), LEAST_SPREAD)
+    margin = WIDTH * spread / math.sqrt(len(ratios))
+    if middle + margin < math.log(threshold):
+        return True
+    return False if middle - margin > math.log(threshold) else None
+
+
+def _pair(group, inputs, batch, session, ours):
+    theirs, their_answers = _timed(session, batch, inputs)
+    mine, my_answers = _timed(ours, batch, inputs)
+    return theirs / max(mine, 1e-9), _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
+
+
+def _timed(session, batch, inputs):
+    worker = session.worker()
+    before = worker.cpu_ns()
+    answers = _run(session, batch, inputs)
+    return (worker.cpu_ns() - before) / 1e9, answers
+
+
+def _alike(theirs, ours) -> bool:
+    for function, mine in ours.items():
+        if theirs[function].error or mine.error:
+            return False
+        given = dict(leaves(theirs[function].values))
+        for path, value in leaves(mine.values):
+            if np.shape(given.get(path)) != np.shape(value):
+                return False
+            if not np.allclose(given[path], value, rtol=0, atol=1e-6 * max(float(np.abs(value).max(initial=0)), 1e-9)):
+                return False
+    return True
+
+
+def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
+    """Return a sentence when peak memory at the larger size is far above our solution's."""
+    sizes = {cost.memory: 2 * cost.sizes[cost.memory]}
+    theirs, mine = (min(_growth(s, bench, cost, sizes, repetition) for repetition in (1, 2)) for s in (session, ours))
+    if theirs > MEMORY_FACTOR * mine + MEMORY_FLOOR_KIB:
+        return f"{cost.function} needs {theirs / 1024:.0f} MiB at {cost.memory} = {sizes[cost.memory]}, ours {mine / 1024:.0f} MiB: does something grow faster than {cost.memory}?"
+    return None
+
+
+def _growth(session, bench, cost, sizes, repetition):
+    group, inputs, batch = bench.scripts(cost, 100 + repetition, **sizes)
+    session.renew()
+    worker = session.worker()
+    worker.reset_peak()
+    before = worker.peak_kib()
+    outcome = read(group, inputs, _run(session, batch, inputs))
+    if error := next((o.error for o in outcome.values() if o.error), None):
+        raise Raised(f"{cost.function} raised {error.type}: {error.message}")
+    return max(worker.peak_kib() - before, 0)
+
+
+def _run(session, batch, inputs):
+    try:
+        return session.run(batch, SPARE + 128 * count(inputs))[0]
+    except Stopped as stopped:
+        raise Raised(f"the submission {stopped.detail}") from None
+
+
+def measure(bench: Bench, cost: Cost, session: Session, ours: Session | None) -> dict[str, str | None]:
+    """Return check -> None or sentence for one cost."""
+    found: dict[str, str | None] = {}
+    try:
+        if cost.vectorised:
+            found["vectorised"] = vectorised(bench, cost, session)
+        if ours and cost.speed and not found.get("vectorised"):
+            found["speed"] = speed(bench, cost, session, ours)
+        if ours and cost.memory:
+            found["memory"] = memory(bench, cost, session, ours)
+    except Raised as raised:
+        found["speed"] = str(raised)
+    return found

@@ -1,0 +1,80 @@
+"""A student's own check: in process, with the public bank, NumPy only. Nothing is isolated, nothing is served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from autograder.cases.store import Bank
+from autograder.exercises import load as load_assignment
+from autograder.judge.carry import closure
+from autograder.judge.function import judge_group
+from autograder.judge.laws import try_laws
+from autograder.judge.own_forward import judge_on_own_forward
+from autograder.judge.session import Exhausted, Session
+from autograder.judge.verdicts import FAILED, function_result
+from autograder.report.model import FunctionResult
+from autograder.sandbox.local import Local
+from autograder.sandbox.steps import Fault
+from autograder.spec import Assignment, groups
+
+
+class _Here(Local):
+    """The student's own process; its clock is that of this process."""
+
+    def cpu_ns(self) -> int:
+        """Return the CPU time of this process."""
+        return time.process_time_ns()
+
+
+def check(assignment: str | Assignment, files: Mapping[str, str], bank: Bank, functions: Iterable[str] | None = None) -> Iterator[FunctionResult]:
+    """Yield the results of a student's functions as they come, in the order of the handout.
+
+    Parameters
+    ----------
+    assignment : str
+    files : mapping of module name to source; the last one is the assignment's.
+    bank : Bank
+        The public examples.
+    functions : iterable of str
+        Only these.
+
+    Raises
+    ------
+    LoadError
+        A file cannot be loaded.
+    """
+    assignment = load_assignment(assignment) if isinstance(assignment, str) else assignment
+    session = Session(lambda: _Here(files), (Fault,))
+    session.worker()
+    wanted, judged = set(functions or ()), {}
+    for group in groups((*assignment.exercises, *(e for part in assignment.bonus for e in part.exercises))):
+        if wanted and not wanted & {e.function for e in group}:
+            continue
+        judged |= _judged(assignment, group, bank, session)
+        for exercise in group:
+            if not wanted or exercise.function in wanted:
+                yield _result(assignment, exercise, judged)
+
+
+def _judged(assignment, group, bank, session):
+    examples = bank.groups.get(group[0].function, [])
+    session.spent = 0.0
+    try:
+        judgements = judge_group(group, examples, session)
+        try_laws(assignment, group, examples, session, judgements)
+        judge_on_own_forward(group, examples, session, judgements)
+    except Exhausted:
+        judgements = judge_group((), [], session)
+    return judgements
+
+
+def _result(assignment, exercise, judged):
+    """Point to what a failing function uses and is wrong too: that is the one to mend first."""
+    result = function_result(exercise, judged[exercise.function], False, None)
+    if result.verdict == FAILED:
+        used = closure(assignment, exercise.uses)
+        guilty = [e.function for e in assignment.exercises if e.function in used and e.function in judged and not judged[e.function].passed and e.function != exercise.function]
+        if guilty:
+            return result.with_remark(f"{guilty[0]}, which it may use, is not right yet: mend that first.")
+    return result

@@ -1,0 +1,138 @@
+"""One submission under judgement: its worker, fresh workers when one died or may remember, and its budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from autograder.sandbox.steps import Answer, Error, Step
+
+#: CPU seconds allowed for one call, for one batch of calls, and for everything a submission does.
+CALL_CPU, BATCH_CPU, BUDGET_CPU = 2.0, 6.0, 60.0
+
+#: A wall-clock limit this many times the CPU limit stops what sleeps; a busy machine never comes near it.
+WALL = 5.0
+
+#: Bytes of a reply beyond what the reference's own results take.
+SPARE = 1 << 20
+
+
+class Exhausted(Exception):
+    """The submission has used up its budget; what is left is not judged."""
+
+
+class Stopped(Exception):
+    """A batch did not come back: the worker was stopped or died. ``detail`` says why, in words for the student."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(detail)
+        self.kind, self.detail = kind, detail
+
+
+@dataclass
+class Clock:
+    """Where the time of one grading went, in CPU seconds."""
+
+    student: float = 0.0
+    baseline: float = 0.0
+
+    def total(self) -> float:
+        """Return all CPU seconds of workers."""
+        return self.student + self.baseline
+
+
+@dataclass
+class Session:
+    """Runs batches of calls in a worker that is replaced whenever it is stopped.
+
+    Parameters
+    ----------
+    spawn : callable
+        ``spawn() -> runner``: a fresh worker with the submission loaded.
+    faults : tuple of exception types
+        What a runner raises when its worker had to be stopped (``kind`` and ``detail`` on it).
+    serve : callable
+        ``serve(name, args) -> value`` for the functions that the grader serves.
+    served : frozenset of str
+        Names of those functions.
+    """
+
+    spawn: Callable
+    faults: tuple
+    served: frozenset[str] = frozenset()
+    serve: Callable | None = None
+    clock: Clock = field(default_factory=Clock)
+    spent: float = 0.0
+    _worker: object = None
+
+    def names(self) -> list[str]:
+        """Return the public functions that the submission defines."""
+        return self.worker().names()
+
+    def worker(self):
+        """Return the worker in use; a new one when the last was stopped."""
+        if self._worker is None:
+            self._worker = self.spawn()
+            if self.served:
+                self._worker.serve(self.served)
+        return self._worker
+
+    def renew(self) -> None:
+        """Forget the worker, so that the next call runs in a fresh process."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def run(self, batch, cap: int, cpu: float = BATCH_CPU) -> list[list[Answer]]:
+        """Run a batch; :class:`Stopped` when it does not come back, :class:`Exhausted` when the budget is used up."""
+        left = BUDGET_CPU - self.spent
+        if left <= 0:
+            raise Exhausted
+        worker = self.worker()
+        before = worker.cpu_ns()
+        limit = min(cpu, left)
+        started = time.monotonic()
+        try:
+            answers = worker.run(batch, cap_bytes=cap + SPARE, cpu_s=limit, wall_s=WALL * limit, serve=self.serve if self.served else None)
+            used = (worker.cpu_ns() - before) / 1e9
+            self.spent += used
+            self.clock.student += used
+            return answers
+        except self.faults as fault:
+            used = max(time.monotonic() - started, 0.0) / (WALL if fault.kind == "timeout" else 1.0)
+            self.spent += max(min(used, limit), 0.0)
+            self.clock.student += min(used, limit)
+            self.renew()
+            raise Stopped(fault.kind, fault.detail) from None
+
+    def run_each(self, scripts: Iterable[list[Step]], cap: int, patience: int = 2) -> list[list[Answer]]:
+        """Run scripts one at a time after a batch was stopped, to find the guilty call; give up after some stops."""
+        found, stops = [], 0
+        for steps in scripts:
+            if stops >= patience:
+                found.append(_nothing(steps, "NotReached", "was not called, since earlier calls had to be stopped"))
+                continue
+            answers = self._one(steps, cap)
+            stops += any(answer.error and answer.error.type == "Stopped" for answer in answers)
+            found.append(answers)
+        return found
+
+    def _one(self, steps, cap):
+        try:
+            return self.run([steps], cap, CALL_CPU)[0]
+        except Stopped as stopped:
+            detail = stopped.detail
+        if len(steps) == 1:
+            return _nothing(steps, "Stopped", detail)
+        head = self._one(steps[:-1], cap)
+        kind = "Skipped" if any(answer.error for answer in head) else "Stopped"
+        return head + _nothing(steps[-1:], kind, detail)
+
+    def close(self) -> None:
+        """End the worker."""
+        self.renew()
+
+
+def _nothing(steps, kind, message):
+    return [Answer(error=Error(kind, message)) for _ in steps]

@@ -1,0 +1,304 @@
+"""Grade one submission: all functions, errors carried forward, performance, milestone, bonus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from autograder.cases.store import Bank
+from autograder.exercises import load as load_assignment
+from autograder.judge import carry
+from autograder.judge.function import Judgement, judge_group
+from autograder.judge.laws import try_laws
+from autograder.judge.milestone import CHECKS, run_milestone
+from autograder.judge.own_forward import judge_on_own_forward
+from autograder.judge.performance import Bench, measure
+from autograder.judge.session import BUDGET_CPU, Clock, Exhausted, Session
+from autograder.judge.verdicts import FAILED, NOT_WRITTEN, PASSED, entry_result, function_result
+from autograder.report.model import FunctionResult
+from autograder.sandbox.steps import Fault, LoadError
+from autograder.spec import Assignment, Bonus, Exercise, groups
+
+#: A placeholder for a module that was not handed in: its functions are not written, and are served when needed.
+MISSING = 'def {name}(*args):\n    raise NotImplementedError("{name} is not written yet")\n'
+
+
+@dataclass
+class Graded:
+    """The outcome of one submission."""
+
+    functions: list[FunctionResult]
+    messages: list[str] = field(default_factory=list)
+    timing: dict[str, float] = field(default_factory=dict)
+
+
+class KitError(Exception):
+    """The kit itself failed; this never costs points."""
+
+
+@dataclass
+class Grader:
+    """Grades submissions of one assignment; made once per grading process.
+
+    Parameters
+    ----------
+    bank : Bank
+        The examples.
+    spawn : callable
+        ``spawn(files) -> runner``: a fresh worker with a submission loaded.
+    ours : Session or None
+        Our own solution in a worker of its own: the measure for speed and memory.
+    serve : callable or None
+        ``serve(name, args)``: our solution's functions, for errors carried forward.
+    shrink : bool
+        Look for the smallest failing input with the live reference (needs torch and Hypothesis).
+    """
+
+    bank: Bank
+    spawn: Callable
+    ours: Session | None = None
+    serve: Callable | None = None
+    shrink: bool = True
+
+    def __post_init__(self):
+        self.assignment: Assignment = load_assignment(self.bank.assignment)
+        self.bench = Bench(self.assignment, self.bank.milestone.get("seed", 0))
+        self._oracle = None
+
+    def grade(self, files: Mapping[str, str]) -> Graded:
+        """Return verdicts for everything that the assignment grades."""
+        started, clock = time.process_time(), Clock()
+        ours_before = self.ours.clock.student if self.ours else 0.0
+        messages: list[str] = []
+        loaded = self._loadable(dict(files), messages)
+        if loaded is None:
+            functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
+        else:
+            functions = list(_Grading(self, loaded, clock, messages).results())
+        baseline = self.ours.clock.student - ours_before if self.ours else 0.0
+        timing = {"student": clock.student, "baseline": baseline, "judging": time.process_time() - started}
+        return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()})
+
+    def _loadable(self, files, messages):
+        """Return the files with unusable required modules replaced; None when the main module cannot be loaded."""
+        names = {name: [e.function for e in self.assignment.prerequisites] for name in self.assignment.requires}
+        placeholder = {name: "".join(MISSING.format(name=f) for f in functions) for name, functions in names.items()}
+        whole = {**placeholder, **{name: files[name] for name in placeholder if name in files}, self.assignment.name: files[self.assignment.name]}
+        for _ in range(len(whole)):
+            try:
+                self.spawn(whole).close()
+                return whole
+            except LoadError as error:
+                messages.append(f"{error.module}.py could not be loaded: {error.type}: {error.message}" + (f" (line {error.line})" if error.line else ""))
+                if error.module not in placeholder:
+                    return None
+                whole[error.module] = placeholder[error.module]
+            except Fault as fault:
+                if fault.kind == "zygote":
+                    raise KitError(fault.detail) from fault
+                messages.append(f"{self.assignment.name}.py could not be loaded: it {fault.detail}")
+                return None
+        return None
+
+    def oracle(self):
+        """Return the live reference, or None without torch."""
+        if self._oracle is None and self.shrink:
+            try:
+                from autograder.judge.oracle import Oracle
+
+                self._oracle = Oracle(self.assignment.name)
+            except ImportError:
+                self.shrink = False
+        return self._oracle
+
+
+class _Grading:
+    """One submission on its way through the judge."""
+
+    def __init__(self, grader: Grader, files: Mapping[str, str], clock: Clock, messages: list[str]):
+        self.grader, self.files, self.clock, self.messages = grader, files, clock, messages
+        self.assignment = grader.assignment
+        self.session = self._session()
+        self.judgements: dict[str, Judgement] = {}
+        self.carried: set[str] = set()
+        self.served: dict[str, frozenset[str]] = {}
+        self.exhausted = False
+
+    def _session(self, served: frozenset[str] = frozenset()) -> Session:
+        session = Session(lambda: self.grader.spawn(self.files), (Fault,), served, self.grader.serve, self.clock)
+        session.spent = self.clock.student
+        return session
+
+    def results(self) -> Iterator[FunctionResult]:
+        """Yield one result per entry of the points table."""
+        try:
+            for group in groups(self.assignment.everything):
+                self._first(group)
+            for group in groups(self.assignment.everything):
+                self._again(group)
+            for exercise in self.assignment.exercises:
+                yield self._function(exercise)
+            if self.assignment.performance:
+                yield self._performance()
+            if self.assignment.milestone:
+                yield self._milestone()
+            for part in self.assignment.bonus:
+                yield self._bonus(part)
+        finally:
+            self.session.close()
+
+    # ------------------------------------------------------------------------------------------- functions
+
+    def _first(self, group):
+        self.judgements |= self._judged(group, self.session)
+
+    def _judged(self, group, session):
+        examples = self.grader.bank.groups.get(group[0].function, [])
+        if self.exhausted:
+            return {e.function: _out_of_time(e) for e in group}
+        try:
+            judgements = judge_group(group, examples, session)
+            try_laws(self.assignment, group, examples, session, judgements)
+            judge_on_own_forward(group, examples, session, judgements)
+            return judgements
+        except Exhausted:
+            self.exhausted = True
+            self.messages.append(f"The submission used up its {BUDGET_CPU:g} s of computing; what came after {group[0].function} was not judged.")
+            return {e.function: _out_of_time(e) for e in group}
+        except Fault as fault:
+            if fault.kind == "zygote":
+                raise KitError(fault.detail) from fault
+            raise
+
+    def _again(self, group):
+        """Judge a group again with what it uses served by the grader, where that was wrong."""
+        failed = [e.function for e in group if not self.judgements[e.function].passed and self.judgements[e.function].written]
+        served = carry.to_serve(self.assignment, group, self.judgements)
+        if not failed or not served or not self.grader.serve or self.exhausted:
+            return
+        session = self._session(served)
+        try:
+            again = self._judged(group, session)
+        finally:
+            session.close()
+        for function in failed:
+            self.served[function] = served
+            if again[function].written:
+                self.judgements[function] = again[function]
+            if again[function].passed:
+                self.carried.add(function)
+
+    def _function(self, exercise: Exercise) -> FunctionResult:
+        judgement = self.judgements[exercise.function]
+        small = None
+        if judgement.written and judgement.failed and not self.exhausted:
+            small = self._smallest(exercise, judgement)
+        return function_result(exercise, judgement, exercise.function in self.carried, small)
+
+    def _smallest(self, exercise, judgement):
+        """Return check -> (problem, example) on the smallest failing input, where one can be found."""
+        check = next((c for c in judgement.checks() if c in judgement.failed), None)
+        oracle = self.grader.oracle()
+        if oracle is None or check is None or judgement.failed[check][1] is None:
+            return None
+        from autograder.judge import shrink
+
+        if check not in shrink.SHRINKABLE or exercise.drive or "did not" in judgement.failed[check][0].sentence:
+            return None
+        group = next(g for g in groups(self.assignment.everything) if exercise in g)
+        session = self._session(self.served.get(exercise.function, frozenset()))
+        try:
+            found = shrink.smallest(group, exercise, check, oracle, session)
+        finally:
+            session.close()
+        return {check: found} if found else None
+
+    # --------------------------------------------------------------------- performance, milestone, bonus
+
+    @property
+    def passed(self) -> set[str]:
+        """Names of the functions that passed, carried or not."""
+        return {name for name, judgement in self.judgements.items() if judgement.passed}
+
+    def _unwritten(self, functions) -> list[str]:
+        return [name for name in functions if not self.judgements[name].written or "exists" in self.judgements[name].failed]
+
+    def _performance(self) -> FunctionResult:
+        performance = self.assignment.performance
+        names = [cost.function for cost in performance.costs]
+        if refusal := self._refusal(names, names):
+            return self._entry("performance", performance.points, *refusal)
+        checks = [row for cost in performance.costs for row in self._measured(cost)]
+        return self._entry("performance", performance.points, None, checks)
+
+    def _measured(self, cost):
+        """Return rows ``(check, passed, sentence)``; a wrong or carried function is left out."""
+        if cost.function in self.carried or cost.function not in self.passed:
+            return [(f"{cost.function}: {check}", None, f"left out: {cost.function} is not right by itself") for check in ("vectorised", "speed") if check != "vectorised" or cost.vectorised]
+        self.session.renew()
+        try:
+            found = measure(self.grader.bench, cost, self.session, self.grader.ours)
+        except Exhausted:
+            found = {"speed": "the submission had used up its time"}
+        return [(f"{cost.function}: {check}", sentence is None, sentence or "") for check, sentence in found.items()]
+
+    def _milestone(self) -> FunctionResult:
+        milestone = self.assignment.milestone
+        needed = carry.closure(self.assignment, milestone.uses) - {e.function for e in self.assignment.prerequisites}
+        if refusal := self._refusal(milestone.uses, needed):
+            return self._entry("milestone", milestone.points, *refusal)
+        guilty = {name for name in carry.closure(self.assignment, milestone.uses) if not self.judgements[name].passed and name not in self._unwritten(needed)}
+        guilty |= self.carried_roots(milestone.uses)
+        served = carry.with_partners(self.assignment, guilty)
+        session = self._session(served) if served else self.session
+        session.renew()
+        try:
+            done = run_milestone(self.assignment, self.grader.bank.milestone, session)
+        except Exhausted:
+            done = [("reaches the goal", "the submission had used up its time")]
+        finally:
+            if served:
+                session.close()
+        rows = [(check, sentence is None, sentence or "") for check, sentence in done]
+        rows += [(check, None, "not reached") for check in CHECKS[len(done) :]]
+        return self._entry("milestone", milestone.points, None, rows, bool(served))
+
+    def carried_roots(self, uses) -> set[str]:
+        """Return what was served when carried functions among ``uses`` were judged."""
+        return set().union(*(self.served.get(name, frozenset()) for name in carry.closure(self.assignment, uses) & self.carried))
+
+    def _refusal(self, direct, needed):
+        """Return (verdict, rows) when an entry cannot be earned: something it is built on is unwritten, or too much is wrong."""
+        if missing := self._unwritten(direct):
+            verdict = NOT_WRITTEN if len(missing) == len(list(direct)) else FAILED
+            return verdict, [("runs", False, f"needs {missing[0]}, which is not written yet")]
+        if not carry.enough(self.assignment, needed, self.passed):
+            return FAILED, [("runs", False, "less than half of the functions that it needs are right")]
+        return None
+
+    def _bonus(self, part: Bonus) -> FunctionResult:
+        name = f"bonus: {part.name}"
+        functions = [e.function for e in part.exercises]
+        if len(self._unwritten(functions)) == len(functions):
+            return self._entry(name, part.points, NOT_WRITTEN, [("exists", False, f"{functions[0]} is not written yet")])
+        parts = [self._function(exercise) for exercise in part.exercises]
+        rows = [(f"{p.name}: {c.name}", c.passed, c.sentence) for p in parts for c in p.checks]
+        rows += [(f"{p.name}: exists", False, f"{p.name} is not written yet") for p in parts if p.verdict == NOT_WRITTEN]
+        if all(p.verdict == PASSED for p in parts):
+            rows += [row for cost in part.costs for row in self._measured(cost)]
+        return self._entry(name, part.points, None, rows, any(p.carried_forward for p in parts))
+
+    def _entry(self, name, points, verdict, rows, carried=False) -> FunctionResult:
+        if verdict is None:
+            verdict = FAILED if any(passed is False for _, passed, _ in rows) else PASSED
+        return entry_result(name, points, verdict, rows, carried and verdict == PASSED)
+
+
+def _out_of_time(exercise: Exercise) -> Judgement:
+    judgement = Judgement(exercise)
+    judgement.fail("runs", f"{exercise.function} was not judged: the submission had used up its {BUDGET_CPU:g} s of computing")
+    judgement.reached.add("runs")
+    return judgement
+
+

@@ -1,0 +1,72 @@
+"""From judgements to the result model: verdicts, points, sentences, counterexamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from autograder.cases.store import Example
+from autograder.judge.compare import Problem
+from autograder.judge.function import Judgement
+from autograder.judge.words import sizes, when
+from autograder.report.model import Check, Counterexample, FunctionResult
+from autograder.spec import Exercise
+from autograder.tree import count, transform
+
+PASSED, FAILED, NOT_WRITTEN, UNDECIDED = "passed", "failed", "not written yet", "could not judge"
+
+#: Inputs of a counterexample are printed whole up to this many numbers.
+PRINTABLE = 120
+
+
+def function_result(exercise: Exercise, judgement: Judgement, carried: bool, small: Mapping[str, tuple[Problem, Example]] | None) -> FunctionResult:
+    """Return the result of one function: all of its points or none."""
+    checks = tuple(_check(name, judgement, (small or {}).get(name)) for name in judgement.checks())
+    verdict = verdict_of(judgement)
+    score = exercise.points if verdict in (PASSED, UNDECIDED) else 0
+    return FunctionResult(exercise.function, score, exercise.points, verdict, carried and verdict == PASSED, checks, None, judgement.remark if verdict == PASSED else "")
+
+
+def verdict_of(judgement: Judgement) -> str:
+    """Return the verdict; what could not be decided costs nothing."""
+    if not judgement.written:
+        return NOT_WRITTEN
+    if judgement.failed:
+        return FAILED
+    return UNDECIDED if judgement.undecided else PASSED
+
+
+def _check(name, judgement, small):
+    if name not in judgement.failed:
+        return Check(name, True if judgement.written and name in judgement.reached else None, "", None)
+    problem, example = small or judgement.failed[name]
+    return Check(name, False, _sentence(problem, example, judgement, bool(small)), counterexample(problem, example))
+
+
+def _sentence(problem, example, judgement, is_small):
+    """Add to a sentence on which sizes it was seen, and from which on it fails."""
+    notes = [sizes(example)] if example is not None and problem.check in ("runs", "shape", "finite", "values") else []
+    if notes and (rule := when(judgement.passing, judgement.failing)):
+        notes.append(rule)
+    return f"{problem.sentence} ({'; '.join(notes)})" if notes else problem.sentence
+
+
+def counterexample(problem: Problem, example: Example | None) -> Counterexample | None:
+    """Return the input that shows a problem, with the numbers where it shows."""
+    if example is None:
+        return None
+    printable = count(example.inputs) <= PRINTABLE
+    inputs = transform(dict(example.inputs), _plain) if printable else {}
+    return Counterexample(example.name, dict(example.plan["sizes"]), inputs, problem.path, problem.index, problem.actual, problem.expected)
+
+
+def _plain(leaf):
+    return leaf.tolist() if isinstance(leaf, np.ndarray | np.generic) else leaf
+
+
+def entry_result(name: str, points: float, verdict: str, rows: list[tuple[str, bool | None, str]], carried: bool = False) -> FunctionResult:
+    """Return the result of an entry that is not one function: performance, milestone, a bonus part."""
+    checks = tuple(Check(check, passed, sentence, None) for check, passed, sentence in rows)
+    score = points if verdict in (PASSED, UNDECIDED) else 0
+    return FunctionResult(name, score, points, verdict, carried, checks, None)
