@@ -76,7 +76,7 @@ def save(bank: Bank, path: Path) -> str:
 def load(path: Path) -> Bank:
     """Read a bank; BankError when the file is missing, damaged or of another format."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise BankError(f"there is no example bank at {path}. Build one with: handgrad bank build ASSIGNMENT --out {path}") from None

@@ -1,0 +1,154 @@
+"""What requests and replies look like as trees, and the checks that make an `Answer` of what a worker says."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from . import wire
+from .blame import MAX_MESSAGE, MAX_TRACEBACK
+from .steps import Answer, Error, Step
+
+_STEP_DEFAULTS = (False, "C", (), False, False, None, ())
+_MAX_NAMES = 10_000
+_MAX_PATHS = 100
+_MAX_NAME = 400
+
+
+class Prepared:
+    """A batch that any runner can run, encoded at most once.
+
+    The arrays in it must not be modified from now on.
+    """
+
+    def __init__(self, batch: list[list[Step]]) -> None:
+        self.batch = batch
+        self.steps = [len(script) for script in batch]
+
+    @cached_property
+    def encoded(self) -> wire.Encoded:
+        """The request frame, all but the nonce."""
+        scripts = tuple([tuple([step_tree(step) for step in script]) for script in self.batch])
+        return wire.encode(("run", scripts))
+
+    @cached_property
+    def caps(self) -> int:
+        """Bytes that the reply's skeleton may have."""
+        return (1 << 20) + (sum(self.steps) << 14)
+
+
+def _trim(fields: tuple, defaults: tuple) -> tuple:
+    """Drop fields at the end that have their default."""
+    end = len(fields)
+    while end and fields[end - 1] == defaults[end - 1] and type(fields[end - 1]) is type(defaults[end - 1]):
+        end -= 1
+    return fields[:end]
+
+
+# --- grader to worker ----------------------------------------------------------------------------------------------
+def step_tree(step: Step) -> tuple:
+    """Write a step as a tree."""
+    rest = (step.keep, step.layout, step.overwrite, step.count, step.cache, step.send, step.back)
+    return (step.fn, step.args, *_trim(rest, _STEP_DEFAULTS))
+
+
+def batch_of(tree: tuple) -> list[list[Step]]:
+    """Read a batch; it comes from the grader and is trusted."""
+    return [[Step(*fields) for fields in script] for script in tree]
+
+
+# --- worker to grader ----------------------------------------------------------------------------------------------
+def error_tree(error: Error) -> tuple:
+    """Write an error as a tree."""
+    return (error.type, error.message, error.where, error.line, error.traceback)
+
+
+def answer_tree(answer: Answer) -> tuple:
+    """Write an answer as a tree; most have only the first two fields."""
+    error = None if answer.error is None else error_tree(answer.error)
+    fields = (answer.returned, answer.value, error, answer.changed, answer.shared, answer.bytecodes, answer.back)
+    end = len(fields)
+    while end > 2 and not fields[end - 1]:
+        end -= 1
+    return fields[:end]
+
+
+def answers_of(tree: object, steps: list[int]) -> list[list[Answer]]:
+    """Read the answers to scripts of so many steps each.
+
+    Raises
+    ------
+    WireError
+        The tree is anything but that.
+    """
+    _need(type(tree) is tuple and len(tree) == len(steps), "not one entry per script")
+    return [_script_of(script, count) for script, count in zip(tree, steps, strict=True)]
+
+
+def _script_of(tree: object, count: int) -> list[Answer]:
+    _need(type(tree) is tuple and len(tree) == count, "not one answer per step")
+    return [_answer_of(fields) for fields in tree]
+
+
+def _answer_of(fields: object) -> Answer:
+    _need(type(fields) is tuple and 2 <= len(fields) <= 7, "not an answer")
+    returned = _name(fields[0]) if type(fields[0]) is str else _count(fields[0])
+    if len(fields) == 2:
+        return Answer(fields[1], returned=returned)
+    error, changed, shared, bytecodes, back = (*fields[2:], *(None, (), (), 0, ())[len(fields) - 2 :])
+    _need(type(back) is tuple, "not arguments")
+    return Answer(
+        value=fields[1],
+        error=None if error is None else error_of(error),
+        changed=_paths(changed),
+        shared=_paths(shared),
+        bytecodes=_count(bytecodes),
+        returned=returned,
+        back=back,
+    )
+
+
+def error_of(fields: object) -> Error:
+    """Read an error; raise `WireError` where it is none."""
+    _need(type(fields) is tuple and len(fields) == 5, "not an error")
+    kind, message, where, line, traceback = fields
+    _need(all(type(text) is str for text in (kind, message, where, traceback)), "not an error")
+    return Error(
+        printable(kind)[:100],
+        printable(message)[:MAX_MESSAGE],
+        printable(where)[:100],
+        _count(line),
+        printable(traceback)[:MAX_TRACEBACK],
+    )
+
+
+def names_of(tree: object) -> list[str]:
+    """Read a list of function names; raise `WireError` where it is none."""
+    _need(type(tree) is tuple and len(tree) <= _MAX_NAMES, "not a list of names")
+    return [_name(name) for name in tree]
+
+
+def printable(text: str) -> str:
+    """Replace control characters, which could drive a terminal, by a question mark in a diamond."""
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or c.isprintable() or c == "\u00ad" else "\ufffd" for c in text)
+
+
+def _paths(tree: object) -> tuple[str, ...]:
+    _need(type(tree) is tuple and len(tree) <= _MAX_PATHS, "not a list of arguments")
+    return tuple([_name(path) for path in tree])
+
+
+def _name(text: object) -> str:
+    _need(type(text) is str and len(text) <= _MAX_NAME, "not a name")
+    return printable(text)
+
+
+def _count(value: object) -> int:
+    _need(type(value) is int and value >= 0, "not a count")
+    return value
+
+
+def _need(ok: bool, why: str) -> None:
+    if not ok:
+        raise wire.WireError(why)

@@ -1,0 +1,303 @@
+"""Carry out scripts: call the student's functions, watch what they do to memory, collect answers.
+
+The same code runs inside the sandboxed worker and, for a student's self-check, in process.
+NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from types import CodeType, FrameType, ModuleType
+
+import numpy as np
+
+from .arrays import Copier, Unsendable, arrays_in, differ, lay_out, scribble, sharing
+from .blame import describe
+from .steps import Answer, Error, Fault, LoadError, Opaque, Ref, Step
+
+__all__ = ["Answer", "Error", "Fault", "LoadError", "Opaque", "Ref", "Step", "perform"]
+
+_errstate, _ndarray = np.errstate, np.ndarray
+_simplefilter, _catch_warnings = warnings.simplefilter, warnings.catch_warnings
+_settrace, _gettrace = sys.settrace, sys.gettrace
+_monitoring = getattr(sys, "monitoring", None)  # Python 3.12 and later
+_HERE = os.path.dirname(__file__) + os.sep
+_IGNORE = ("ignore", None, Warning, None, 0)
+_FAILED = object()  # stands for the value of a step that has none
+
+
+def perform(
+    batch: list[list[Step]],
+    modules: dict[str, ModuleType],
+    *,
+    room: int | None = None,
+    through: tuple[type[BaseException], ...] = (),
+) -> list[list[Answer]]:
+    """Run every script of `batch` and return one answer per step.
+
+    Parameters
+    ----------
+    batch : list of list of Step
+    modules : dict of str to module
+        The student's modules by name; the last one is the main module.
+    room : int, optional
+        Bytes that all returned arrays together may take.
+    through : tuple of exception types
+        Raised as they are instead of becoming an `Error`: a real Ctrl-C, a timer.
+    """
+    performer = _Performer(modules, Copier(room), through)
+    with _catch_warnings():
+        _simplefilter("ignore")
+        return [performer.script(script) for script in batch]
+
+
+class _Skip(Exception):
+    """A step needs the value of an earlier one that has none."""
+
+
+class _Performer:
+    def __init__(self, modules: dict[str, ModuleType], copier: Copier, through: tuple) -> None:
+        self.modules = modules
+        self.main = [*modules.values()][-1]
+        self.files = frozenset(f"{name}.py" for name in modules)
+        self.copier = copier
+        self.through = through
+
+    def script(self, steps: list[Step]) -> list[Answer]:
+        values: list = []
+        return [self.step(step, steps, values) for step in steps]
+
+    def step(self, step: Step, steps: list[Step], values: list) -> Answer:
+        """Run one step; append its value, or the mark for none, to `values`."""
+        watch = _Watch(step.layout, steps, values)
+        values.append(_FAILED)
+        function = self.find(step.fn)
+        if function is None:
+            return Answer(error=Error("Missing", f"there is no function {step.fn}"))
+        try:
+            args = watch.hand(step.args)
+        except _Skip as why:
+            return Answer(error=Error("Skipped", str(why)))
+        try:
+            value, bytecodes = invoke(function, args, step.count)
+        except self.through:
+            raise
+        except BaseException as exc:  # noqa: BLE001  SystemExit, KeyboardInterrupt, ... are the student's as well
+            return Answer(error=describe(exc, self.files), changed=watch.changed(args))
+        values[-1] = value
+        return self.answer(step, value, bytecodes, args, watch)
+
+    def find(self, name: str) -> Callable | None:
+        """Look up "function" in the main module or "module.function"."""
+        module, _, function = name.rpartition(".")
+        owner = self.modules.get(module) if module else self.main
+        found = vars(owner).get(function) if owner else None
+        return found if callable(found) else None
+
+    def answer(self, step: Step, value: object, bytecodes: int, args: tuple, watch: _Watch) -> Answer:
+        sent, error = None, None
+        back: tuple = ()
+        try:
+            sent = self.copier(_to_send(step, value))
+            back = tuple(self.copier(args[i]) for i in step.back)
+        except Unsendable as why:
+            sent, error = None, Error("WrongReturn", f"{step.fn} returned {why}")
+        except self.through:
+            raise
+        except BaseException as exc:  # noqa: BLE001  a container class of the student's own, or no memory left
+            sent, error = None, describe(exc, self.files)
+        # The order matters: what is seen comes first, garbage last.
+        changed, shared = watch.changed(args), watch.shared(step, value)
+        for i in step.overwrite:
+            with contextlib.suppress(IndexError):
+                scribble(_items(value)[i])
+        return Answer(sent, error, changed, shared, bytecodes, _returned(value), back)
+
+
+def _items(value: object) -> tuple | list:
+    return value if isinstance(value, (tuple, list)) else (value,)
+
+
+def _returned(value: object) -> int | str:
+    return len(value) if isinstance(value, (tuple, list)) else type(value).__name__
+
+
+def _to_send(step: Step, value: object) -> object:
+    """Pick what is sent back; None where the value does not have the items that were asked for."""
+    if step.send is None:
+        return None if step.keep else value
+    if not isinstance(value, (tuple, list)):
+        return None
+    if any(not -len(value) <= i < len(value) for i in step.send):
+        return None
+    return tuple(value[i] for i in step.send)
+
+
+class _Watch:
+    """Hands out the arguments of one step and knows afterwards what has become of them."""
+
+    def __init__(self, layout: str, steps: list[Step], values: list) -> None:
+        self.layout, self.steps, self.values = layout, steps, values
+        self.handed: dict[int, np.ndarray] = {}  # the same array twice among the arguments stays one array
+        self.arrays: list = []  # (path, what the student got, untouched original)
+        self.containers: list = []  # (path, what the student got, its items at that time)
+        self.others: list = []  # (path, value of an earlier step that is no array)
+
+    def hand(self, args: tuple) -> tuple:
+        return tuple([self._hand(arg, (i,)) for i, arg in enumerate(args)])
+
+    def _hand(self, node: object, path: tuple) -> object:
+        kind = type(node)
+        if kind is _ndarray:
+            given = self.handed.get(id(node))
+            if given is None:
+                given = self.handed[id(node)] = lay_out(node, self.layout)
+            self.arrays.append((path, given, node))
+            return given
+        if kind is tuple:
+            return tuple([self._hand(item, (*path, i)) for i, item in enumerate(node)])
+        if kind is list:
+            return self._container(path, [self._hand(item, (*path, i)) for i, item in enumerate(node)])
+        if kind is dict:
+            return self._container(path, {key: self._hand(item, (*path, key)) for key, item in node.items()})
+        return self._refer(node, path) if kind is Ref else node
+
+    def _container(self, path: tuple, given: list | dict) -> list | dict:
+        self.containers.append((path, given, given.copy()))
+        return given
+
+    def _refer(self, ref: Ref, path: tuple) -> object:
+        value = self.values[ref.step]
+        fn = self.steps[ref.step].fn
+        if value is _FAILED:
+            raise _Skip(f"this needs what {fn} returns, which failed")
+        for key in ref.path:
+            value = _pick(value, key, fn)
+        if isinstance(value, _ndarray):
+            self.arrays.append((path, value, lay_out(value, "C")))
+        else:
+            self.others.append((path, value))
+        return value
+
+    def changed(self, args: tuple) -> tuple[str, ...]:
+        """Name the arguments that are no longer what was handed out."""
+        found = [path for path, given, original in self.arrays if differ(given, original)]
+        for path, given, before in self.containers:
+            found += [(*path, *key) for key in _edited(given, before)]
+        return tuple(f"args{_show(path)}" for path in found)
+
+    def shared(self, step: Step, value: object) -> tuple[str, ...]:
+        """Name the pairs of arrays that share memory; the cache is the student's own."""
+        items = _items(value)
+        if step.cache and isinstance(value, (tuple, list)):
+            items = items[:-1]
+        outs = [found for i, item in enumerate(items) for found in arrays_in(item, (i,))]
+        if not outs:
+            return ()
+        args = [(path, given) for path, given, _ in self.arrays]
+        for path, other in self.others:
+            args += arrays_in(other, path)
+        pairs = [f"out{_show(a)}~{where}{_show(b)}" for a, where, b in sharing(outs, args)]
+        return tuple(pairs[:20])
+
+
+def _pick(value: object, key: int | str, fn: str) -> object:
+    if isinstance(value, dict) == isinstance(key, str) and isinstance(value, (tuple, list, dict)):
+        with contextlib.suppress(LookupError):
+            return value[key]
+    raise _Skip(f"this needs item {key!r} of what {fn} returns, which has no such item")
+
+
+def _edited(given: list | dict, before: list | dict) -> list[tuple]:
+    """Paths of what was put into, replaced in or taken out of a container, by identity of the items."""
+    if isinstance(given, list):
+        if len(given) != len(before):
+            return [()]
+        return [(i,) for i, item in enumerate(given) if item is not before[i]]
+    gone = object()
+    keys = [*before, *(key for key in given if key not in before)]
+    return [(key,) for key in keys if given.get(key, gone) is not before.get(key, gone)]
+
+
+def _show(path: tuple) -> str:
+    return "".join(f"[{key!r}]"[:60] for key in path)
+
+
+# --- the call itself -----------------------------------------------------------------------------------------------
+def invoke(function: Callable, args: tuple, count: bool = False) -> tuple[object, int]:
+    """Call with every warning and floating-point error ignored, whatever the student's module has switched on.
+
+    Returns
+    -------
+    (what the function returned, number of bytecodes if `count`)
+    """
+    if warnings.filters[:1] != [_IGNORE]:
+        _simplefilter("ignore")
+    with _errstate(all="ignore"):
+        if not count:
+            return function(*args), 0
+        with _Counter() as counter:
+            value = function(*args)
+        return value, counter.count
+
+
+def _ours(filename: str) -> bool:
+    return filename.startswith(_HERE)
+
+
+class _CountByTrace:
+    """Count the bytecodes of every Python frame that is not the kit's own (Python 3.11)."""
+
+    count = 0
+
+    def __enter__(self) -> _CountByTrace:
+        self.before = _gettrace()
+        _settrace(self.enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _settrace(self.before)
+
+    def enter(self, frame: FrameType, event: str, arg: object) -> Callable | None:
+        if _ours(frame.f_code.co_filename):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self.inside
+
+    def inside(self, frame: FrameType, event: str, arg: object) -> Callable:
+        if event == "opcode":
+            self.count += 1
+        return self.inside
+
+
+class _CountByMonitoring:
+    """Count the same by sys.monitoring, where there is one."""
+
+    count = 0
+
+    def __enter__(self) -> _CountByMonitoring:
+        self.event = _monitoring.events.INSTRUCTION
+        self.tool = next(i for i in range(5, -1, -1) if _monitoring.get_tool(i) is None)
+        _monitoring.use_tool_id(self.tool, "handgrad")
+        _monitoring.register_callback(self.tool, self.event, self.instruction)
+        _monitoring.restart_events()  # places that an earlier count has switched off
+        _monitoring.set_events(self.tool, self.event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _monitoring.set_events(self.tool, 0)
+        _monitoring.register_callback(self.tool, self.event, None)
+        _monitoring.free_tool_id(self.tool)
+
+    def instruction(self, code: CodeType, offset: int) -> object:
+        if _ours(code.co_filename):
+            return _monitoring.DISABLE
+        self.count += 1
+        return None
+
+
+_Counter = _CountByMonitoring if _monitoring else _CountByTrace
