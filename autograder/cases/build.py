@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from autograder.cases.edges import edges
 from autograder.cases.plan import SMALLEST, Plan, make, size_symbols, typical_sizes
 from autograder.cases.store import Bank, BankError, Example
-from autograder.judge.compare import UNIT, slack
-from autograder.judge.oracle import NOISE, Noise, Oracle, envelope
+from autograder.cases.tolerance import UNIT, slack
+from autograder.cases.oracle import NOISE, Noise, Oracle, envelope
 from autograder.spec import Assignment, Choice, Exercise, Mask, Uniforms, groups
 
 DRAWN = 8

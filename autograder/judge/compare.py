@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autograder.cases.tolerance import UNIT, slack
 from autograder.spec import Float64, Ids, Many, Mask, Number, Real
 
 #: Wrong is what differs by more than this part of the largest expected entry; imprecise, from the second on.
 WRONG, IMPRECISE = 1e-6, 1e-9
-
-#: Allowed rounding in units of the envelope, for float64 and float32 (measured: no right answer needs a quarter of it).
-UNIT = {"float64": 256 * 2.0**-53, "float32": 64 * 2.0**-24}
 
 #: Gradients that are tiny by saturation count as right within this part of the largest input.
 SATURATED = 1e-15
@@ -51,11 +49,6 @@ class Allowance:
         size = float(np.abs(expected).max(initial=0.0))
         rounding = slack(self.envelope.get(path, 0.0), UNIT[self.dtype])
         return max(part * size, rounding, SATURATED * self.largest_input)
-
-
-def slack(envelope: float, unit: float) -> float:
-    """Return what rounding may cost: the envelope times the unit."""
-    return unit * envelope
 
 
 def problems(gives: Mapping, actual: Mapping, expected: Mapping, allowance: Allowance) -> Iterator[Problem]:

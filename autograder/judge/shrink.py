@@ -14,7 +14,7 @@ from autograder.cases.plan import Plan, make
 from autograder.cases.store import Example
 from autograder.judge.compare import Problem
 from autograder.judge.function import COMPUTED, computes, look, wrong
-from autograder.judge.oracle import Oracle
+from autograder.cases.oracle import Oracle
 from autograder.judge.session import Exhausted, Session, Stopped
 from autograder.spec import Exercise
 

@@ -105,7 +105,7 @@ class Grader:
         """Return the live reference, or None without torch."""
         if self._oracle is None and self.shrink:
             try:
-                from autograder.judge.oracle import Oracle
+                from autograder.cases.oracle import Oracle
 
                 self._oracle = Oracle(self.assignment.name)
             except ImportError:

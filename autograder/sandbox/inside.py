@@ -97,7 +97,7 @@ class Inside:
         # These stay importable: a function may import inside its body.
         sys.modules.update(self.modules)
         self.stand_ins.put(served)
-        return ("done", tuple(sources.names([*self.modules.values()][-1])))
+        return ("done", tuple(sources.names(self.modules)))
 
     def run(self, batch: tuple) -> tuple:
         """Perform a batch."""
@@ -112,7 +112,7 @@ class Inside:
     def call(self, name: str, args: tuple, hold: bool) -> tuple:
         """Call one function; with `hold` the last item it returns stays here and goes out as `Opaque`."""
         try:
-            function = vars([*self.modules.values()][-1])[name]
+            function = vars(sources.home(self.modules, name))[name]
             value, _ = invoke(function, _unwrap(args, self.held))
             if hold:
                 self.held.append(value[-1])

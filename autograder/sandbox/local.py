@@ -55,8 +55,8 @@ class Local:
         return cls({Path(path).stem: Path(path).read_text(encoding="utf-8") for path in paths}, cpu_s=cpu_s)
 
     def names(self) -> list[str]:
-        """List the public callables of the main module."""
-        return names([*self._modules.values()][-1])
+        """List the public callables of the modules."""
+        return names(self._modules)
 
     def prepare(self, batch: list[list[Step]]) -> Prepared:
         """Make a batch ready to be run by any runner."""

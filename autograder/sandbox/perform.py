@@ -17,6 +17,7 @@ import numpy as np
 
 from .arrays import Copier, Unsendable, arrays_in, differ, lay_out, scribble, sharing
 from .blame import describe
+from .sources import home
 from .steps import Answer, Error, Fault, LoadError, Opaque, Ref, Step
 
 __all__ = ["Answer", "Error", "Fault", "LoadError", "Opaque", "Ref", "Step", "perform"]
@@ -62,7 +63,6 @@ class _Skip(Exception):
 class _Performer:
     def __init__(self, modules: dict[str, ModuleType], copier: Copier, through: tuple) -> None:
         self.modules = modules
-        self.main = [*modules.values()][-1]
         self.files = frozenset(f"{name}.py" for name in modules)
         self.copier = copier
         self.through = through
@@ -92,10 +92,8 @@ class _Performer:
         return self.answer(step, value, bytecodes, args, watch)
 
     def find(self, name: str) -> Callable | None:
-        """Look up "function" in the main module or "module.function"."""
-        module, _, function = name.rpartition(".")
-        owner = self.modules.get(module) if module else self.main
-        found = vars(owner).get(function) if owner else None
+        """Look up a function in the main module, or in one that it requires."""
+        found = vars(home(self.modules, name)).get(name)
         return found if callable(found) else None
 
     def answer(self, step: Step, value: object, bytecodes: int, args: tuple, watch: _Watch) -> Answer:

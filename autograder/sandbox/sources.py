@@ -68,9 +68,16 @@ def importable(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
                 sys.modules[name] = module
 
 
-def names(module: types.ModuleType) -> list[str]:
-    """List the public callables of a module, sorted."""
-    return sorted(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
+def names(modules: Mapping[str, types.ModuleType]) -> list[str]:
+    """List the public callables of all modules, sorted."""
+    found = {name for module in modules.values() for name, value in vars(module).items() if callable(value)}
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def home(modules: Mapping[str, types.ModuleType], name: str) -> types.ModuleType:
+    """Return the module that a function is looked up in: the main one, the last, if it has the name, else one it requires."""
+    found = [module for module in modules.values() if name in vars(module)]
+    return (found or [*modules.values()])[-1]
 
 
 def parameters(function: object) -> tuple[str, ...]:
@@ -96,7 +103,7 @@ class StandIns:
         self.replaced: list[tuple[dict, str, object]] = []
 
     def put(self, served: Iterable[str]) -> None:
-        """Replace exactly the functions named in `served` ("f" of the main module or "module.f")."""
+        """Replace exactly the functions named in `served`."""
         while self.replaced:
             namespace, name, original = self.replaced.pop()
             if original is _MISSING:
@@ -107,11 +114,10 @@ class StandIns:
             self._replace(name)
 
     def _replace(self, name: str) -> None:
-        module, _, function = name.rpartition(".")
-        home = vars(self.modules[module] if module else [*self.modules.values()][-1])
-        original = home.get(function, _MISSING)
+        namespace = vars(home(self.modules, name))
+        original = namespace.get(name, _MISSING)
         stand_in = self._stand_in(name, parameters(original))
-        self._set(home, function, stand_in)
+        self._set(namespace, name, stand_in)
         if original is _MISSING:
             return
         # "from lstm import lstm_forward" has bound the function under a name in another module too.
@@ -136,7 +142,7 @@ class StandIns:
                 raise TypeError(f"{name}() got unexpected arguments: {', '.join(named)}")
             return ask(name, args)
 
-        stand_in.__name__ = stand_in.__qualname__ = name.rpartition(".")[2]
+        stand_in.__name__ = stand_in.__qualname__ = name
         return stand_in
 
 

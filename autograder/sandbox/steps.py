@@ -48,7 +48,7 @@ class Step:
     Attributes
     ----------
     fn : str
-        ``"rnn_forward"`` is a function of the main module, ``"lstm.lstm_forward"`` one of another loaded module.
+        A function of the main module or, where that has none of this name, of a module that it requires.
     args : tuple
         Tree of arrays, numbers, str, None, tuple, list, dict with str keys, and `Ref`.
     keep : bool
