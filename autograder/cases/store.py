@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 DTYPES = ("float64", "float32", "int64", "bool")
 
 
@@ -36,6 +36,8 @@ class Example:
         Argument name -> value.
     expected, envelope : dict
         Function -> result path -> reference value; and how far rounding can move it (largest change per unit roundoff).
+    foreseen : dict
+        Function -> misconception -> footprints of its results, NaN where they are right.
     """
 
     name: str
@@ -43,17 +45,22 @@ class Example:
     inputs: dict
     expected: dict[str, dict[str, np.ndarray]]
     envelope: dict[str, dict[str, float]]
+    foreseen: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Bank:
-    """All examples of one assignment: group (name of its forward) -> examples, simple ones first."""
+    """All examples of one assignment: group (name of its forward) -> examples, simple ones first.
+
+    ``misconceptions``: function -> name -> ``sentence`` and ``hint``, of the mistakes that the examples foresee.
+    """
 
     assignment: str
     public: bool
     groups: dict[str, list[Example]]
     milestone: dict = field(default_factory=dict)
     sha256: str = ""
+    misconceptions: dict[str, dict[str, dict]] = field(default_factory=dict)
 
 
 def save(bank: Bank, path: Path) -> str:
@@ -65,6 +72,7 @@ def save(bank: Bank, path: Path) -> str:
         "public": bank.public,
         "groups": {name: [packer.pack(vars(example)) for example in examples] for name, examples in bank.groups.items()},
         "milestone": packer.pack(bank.milestone),
+        "misconceptions": bank.misconceptions,
     }
     members = {"skeleton": np.frombuffer(json.dumps(body, separators=(",", ":")).encode(), np.uint8), **packer.buffers()}
     digest = _digest(members)
@@ -92,7 +100,7 @@ def load(path: Path) -> Bank:
         raise BankError(f"{path} has format {body.get('format')}, but this version reads format {FORMAT}. Build it again with: handgrad bank build")
     unpack = _Unpacker(members).unpack
     groups = {name: [Example(**unpack(example)) for example in examples] for name, examples in body["groups"].items()}
-    return Bank(body["assignment"], body["public"], groups, unpack(body["milestone"]), digest)
+    return Bank(body["assignment"], body["public"], groups, unpack(body["milestone"]), digest, body["misconceptions"])
 
 
 def _digest(members):

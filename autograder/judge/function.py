@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from autograder.cases.store import Example
+from autograder.diagnose.recognise import Case
 from autograder.judge.compare import Allowance, Problem, imprecision, problems
 from autograder.judge.script import Results, argument_name, first_step, layout_of, read, results, script
 from autograder.judge.session import Session, Stopped
 from autograder.sandbox.steps import Ref, Step
 from autograder.spec import Exercise
-from autograder.tree import count, largest
+from autograder.tree import count, largest, leaves
 
 #: In the order in which a student should mend them.
 BASIC = ("exists", "runs", "shape", "dtype", "finite", "values", "inputs unchanged", "own memory", "independent calls")
@@ -24,7 +27,7 @@ class Judgement:
     """What is known about one function.
 
     ``failed`` maps a check to its first problem and the example that shows it; ``passing`` and ``failing`` list the
-    examples on which the function computes the right thing or not.
+    examples on which the function computes the right thing or not; ``cases`` holds what it gave, for the diagnosis.
     """
 
     exercise: Exercise
@@ -35,6 +38,7 @@ class Judgement:
     written: bool = True
     undecided: str = ""
     remark: str = ""
+    cases: list[Case] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -195,6 +199,8 @@ def _judge_one(exercise, seen, given, judgement):
             judgement.failed["shape"] = (problem, seen.example)  # (1, 6) says more than (1, 1)
     computed = not any(problem.check in COMPUTED for problem in found)
     (judgement.passing if computed else judgement.failing).append(seen.example)
+    if not given.error:
+        judgement.cases.append(_case(exercise, seen.example, given, found))
     if given.changed:
         names = ", ".join(sorted({argument_name(exercise, path) for path in given.changed}))
         judgement.fail("inputs unchanged", f"{exercise.function} changes {names}, which belongs to the caller", seen.example)
@@ -203,6 +209,12 @@ def _judge_one(exercise, seen, given, judgement):
     if computed and given.values and not judgement.remark:
         expected = seen.example.expected[exercise.function]
         judgement.remark = imprecision(exercise.gives, given.values, expected, allowance(exercise, seen.example)) or ""
+
+
+def _case(exercise, example, given, found):
+    wrong_paths = {problem.path for problem in found if problem.check in COMPUTED}
+    values = {path: leaf for path, leaf in leaves(given.values) if isinstance(leaf, np.ndarray | np.generic | float | int)}
+    return Case(example, values, {path: path not in wrong_paths for path in example.expected[exercise.function]})
 
 
 def _all_larger(example):

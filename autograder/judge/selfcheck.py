@@ -54,7 +54,7 @@ def check(assignment: str | Assignment, files: Mapping[str, str], bank: Bank, fu
         judged |= _judged(assignment, group, bank, session)
         for exercise in group:
             if not wanted or exercise.function in wanted:
-                yield _result(assignment, exercise, judged)
+                yield _result(assignment, exercise, judged, bank.misconceptions.get(exercise.function, {}))
 
 
 def _judged(assignment, group, bank, session):
@@ -69,9 +69,9 @@ def _judged(assignment, group, bank, session):
     return judgements
 
 
-def _result(assignment, exercise, judged):
+def _result(assignment, exercise, judged, known):
     """Point to what a failing function uses and is wrong too: that is the one to mend first."""
-    result = function_result(exercise, judged[exercise.function], False, None)
+    result = function_result(exercise, judged[exercise.function], False, None, known)
     if result.verdict == FAILED:
         used = closure(assignment, exercise.uses)
         guilty = [e.function for e in assignment.exercises if e.function in used and e.function in judged and not judged[e.function].passed and e.function != exercise.function]

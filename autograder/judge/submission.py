@@ -194,7 +194,8 @@ class _Grading:
         small = None
         if judgement.written and judgement.failed and not self.exhausted:
             small = self._smallest(exercise, judgement)
-        return function_result(exercise, judgement, exercise.function in self.carried, small)
+        known = self.grader.bank.misconceptions.get(exercise.function, {})
+        return function_result(exercise, judgement, exercise.function in self.carried, small, known)
 
     def _smallest(self, exercise, judgement):
         """Return check -> (problem, example) on the smallest failing input, where one can be found."""

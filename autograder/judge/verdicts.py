@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from autograder.cases.store import Example
+from autograder.diagnose.recognise import diagnose
 from autograder.judge.compare import Problem
-from autograder.judge.function import Judgement
+from autograder.judge.function import COMPUTED, Judgement
 from autograder.judge.words import sizes, when
 from autograder.report.model import Check, Counterexample, FunctionResult
 from autograder.spec import Exercise
@@ -20,12 +21,21 @@ PASSED, FAILED, NOT_WRITTEN, UNDECIDED = "passed", "failed", "not written yet", 
 PRINTABLE = 120
 
 
-def function_result(exercise: Exercise, judgement: Judgement, carried: bool, small: Mapping[str, tuple[Problem, Example]] | None) -> FunctionResult:
-    """Return the result of one function: all of its points or none."""
+def function_result(exercise: Exercise, judgement: Judgement, carried: bool, small: Mapping[str, tuple[Problem, Example]] | None, known: Mapping) -> FunctionResult:
+    """Return the result of one function: all of its points or none.
+
+    Parameters
+    ----------
+    small : mapping of check to (problem, example)
+        The smallest failing input, where one was looked for and found.
+    known : mapping of name to {"sentence", "hint"}
+        The misconceptions of this function.
+    """
     checks = tuple(_check(name, judgement, (small or {}).get(name)) for name in judgement.checks())
     verdict = verdict_of(judgement)
     score = exercise.points if verdict in (PASSED, UNDECIDED) else 0
-    return FunctionResult(exercise.function, score, exercise.points, verdict, carried and verdict == PASSED, checks, None, judgement.remark if verdict == PASSED else "")
+    named = diagnose(exercise.function, judgement.cases, known) if set(judgement.failed) & set(COMPUTED) else None
+    return FunctionResult(exercise.function, score, exercise.points, verdict, carried and verdict == PASSED, checks, named, judgement.remark if verdict == PASSED else "")
 
 
 def verdict_of(judgement: Judgement) -> str:

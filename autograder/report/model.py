@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+from autograder.diagnose.diagnosis import Diagnosis
+
 
 @dataclass(frozen=True)
 class Counterexample:
@@ -51,8 +53,8 @@ class FunctionResult:
     verdict : {"passed", "failed", "not written yet", "could not judge"}
     carried_forward : bool
         It passed once what it uses was served by the grader, since that was wrong.
-    diagnosis : str or None
-        The named misconception, where one was recognised.
+    diagnosis : Diagnosis or None
+        The misconception, where one was recognised.
     remark : str
         Something worth knowing that costs nothing.
     """
@@ -63,7 +65,7 @@ class FunctionResult:
     verdict: str
     carried_forward: bool
     checks: tuple[Check, ...]
-    diagnosis: str | None = None
+    diagnosis: Diagnosis | None = None
     remark: str = ""
 
     def with_remark(self, text: str) -> FunctionResult:

@@ -1,0 +1,87 @@
+"""Say which misconception a function's results show, where one is surely recognised. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograder.cases.store import Example
+from autograder.diagnose import general
+from autograder.diagnose.diagnosis import Diagnosis
+from autograder.diagnose.footprint import footprint, same
+
+#: Of the examples on which a misconception changes something, this part must show exactly that change.
+SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a function gave on one example: result path -> array, and whether each is right."""
+
+    example: Example
+    given: Mapping[str, np.ndarray]
+    right: Mapping[str, bool]
+
+
+def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping]) -> Diagnosis | None:
+    """Return the diagnosis of a function, or None where no name is earned.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+        All examples on which the function ran.
+    known : mapping of name to {"sentence", "hint"}
+        The misconceptions of this function; what they give is in the examples.
+    """
+    usable = [case for case in cases if case.example.plan.get("dtype") == "float64"]
+    wrong_paths = [path for path in (usable[0].right if usable else ()) if any(not case.right.get(path, True) for case in usable)]
+    if not wrong_paths:
+        return None
+    found = [(name, explained) for name in known if (explained := _explains(function, name, usable, wrong_paths))]
+    if found:
+        name, _ = max(found, key=lambda item: len(item[1]))
+        return Diagnosis(name, known[name]["sentence"], known[name]["hint"])
+    return next(filter(None, (_general(function, path, usable) for path in wrong_paths)), None)
+
+
+def _explains(function, name, cases, wrong_paths):
+    """Return the wrong results that a misconception explains on (nearly) all examples, () when too few."""
+    explained = []
+    for path in wrong_paths:
+        hits = [(case, _agrees(function, name, case, path)) for case in cases]
+        told = [(case, hit) for case, hit in hits if hit is not None]
+        sizes = {tuple(sorted(case.example.plan["sizes"].items())) for case, hit in told if hit}
+        silent = [case for case, hit in hits if hit is None and not case.right.get(path, True)]
+        if len(sizes) >= general.EVIDENCE and sum(hit for _, hit in told) >= SHARE * (len(told) + len(silent)):
+            explained.append(path)
+    return tuple(explained)
+
+
+def _agrees(function, name, case, path):
+    """Return whether the example shows what the misconception gives; None where it gives the right result."""
+    foreseen = case.example.foreseen.get(function, {}).get(name)
+    if foreseen is None or path not in case.given:
+        return None
+    row = foreseen[list(case.example.expected[function]).index(path)]
+    if np.isnan(row).any():
+        return None
+    return same(row, footprint(case.given[path]))
+
+
+def _general(function, path, cases):
+    wrong = [case for case in cases if not case.right.get(path, True) and path in case.given]
+    pairs = [(case.given[path], case.example.expected[function][path], case.example.plan["sizes"], _real(case.example)) for case in wrong]
+
+    def others():
+        for other in wrong[0].example.expected[function] if wrong else ():
+            if other != path:
+                yield other, [case.example.expected[function][other] for case in wrong]
+
+    return general.recognise(path, pairs, others)
+
+
+def _real(example):
+    masks = [value for name, value in example.inputs.items() if getattr(value, "dtype", None) == bool]
+    return int(masks[0].sum()) if masks else None
