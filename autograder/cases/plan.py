@@ -128,9 +128,9 @@ def _value(kind, name, rng, plan):
 
 def role(name: str) -> str:
     """Return which scale a value takes: ``g`` for upstream gradients, ``w`` for weights, ``x`` for the rest."""
-    if name.startswith("d") and len(name) > 1:
-        return "g"
-    return "w" if name[0] in "WUb" or "_W" in name or "_b" in name else "x"
+    if name[0] in "WUb" or "_W" in name or "_b" in name:
+        return "w"
+    return "g" if name.startswith("d") and len(name) > 1 else "x"
 
 
 def draw_floats(rng, shape, plan, part="x"):

@@ -76,7 +76,8 @@ def _few(failing, exercise):
 
 
 def _moved(exercise, example):
-    return sum(count(example.inputs[name]) for name in exercise.wrt)
+    pairs = zip(exercise.wrt, exercise.gives, strict=True)
+    return sum(leaf.size for name, given in pairs for _, leaf in _floats(exercise, example.inputs, name, given))
 
 
 def _verdict(group, exercise, example, session):
