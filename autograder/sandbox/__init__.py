@@ -6,7 +6,7 @@ _HOME = {
     "Step": "steps", "Ref": "steps", "Opaque": "steps", "Answer": "steps", "Error": "steps",
     "Fault": "steps", "LoadError": "steps",
     "Local": "local",
-    "Sandbox": "box", "Worker": "worker", "Served": "serving",
+    "Sandbox": "box", "Limits": "jail", "Worker": "worker", "Failed": "worker", "Served": "serving", "Refused": "serving",
     "Isolation": "levels", "observe": "levels", "LEVELS": "levels", "at_least": "levels",
 }  # fmt: skip
 

@@ -47,7 +47,7 @@ class Limits:
     output_kib: int = 64
 
 
-def confine(limits: Limits, rules: int | None, abi: int) -> list[str]:
+def confine(limits: Limits, rules: int | None, abi: int, filtered: bool = True) -> list[str]:
     """Apply every layer and return the names of those that hold now.
 
     Parameters
@@ -57,6 +57,8 @@ def confine(limits: Limits, rules: int | None, abi: int) -> list[str]:
         Descriptor of a Landlock ruleset, see `ruleset`; closed here.
     abi : int
         Landlock's ABI version.
+    filtered : bool
+        Filter system calls; without, only to see what the other layers hold.
     """
     layers = ["rlimits"]
     _limit(limits)
@@ -68,7 +70,7 @@ def confine(limits: Limits, rules: int | None, abi: int) -> list[str]:
     files = rules is not None and _restrict(rules)
     if files:
         layers.append(f"landlock{abi}")
-    if filter_calls(may_open=files):
+    if filtered and filter_calls(may_open=files):
         layers.append("seccomp" if files else "seccomp-noopen")
     return layers
 

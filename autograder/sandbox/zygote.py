@@ -51,12 +51,15 @@ class Zygote:
     limits : Limits
     rules, abi
         Landlock's ruleset and version, see `jail.ruleset`.
+    filtered : bool
+        Whether workers filter their system calls.
     """
 
     control: socket.socket
     limits: jail.Limits
     rules: int | None
     abi: int
+    filtered: bool = True
     workers: dict[int, int] = field(default_factory=dict)
 
     def serve(self) -> None:
@@ -85,7 +88,7 @@ class Zygote:
         code = _BROKEN
         try:
             self.keep_only(channel, output)
-            layers = jail.confine(self.limits, None if self.rules is None else _RULES, self.abi)
+            layers = jail.confine(self.limits, None if self.rules is None else _RULES, self.abi, self.filtered)
             sys.stdout = sys.stderr = inside.Output(1, (self.limits.output_kib << 10) * 7 // 8)
             worker = inside.Inside(_CHANNEL)
             worker.hello(layers)
@@ -157,7 +160,7 @@ def main(config: dict) -> None:
     gc.collect()
     gc.freeze()  # workers share these pages instead of copying them
     control.send(b"ready")
-    Zygote(control, jail.Limits(**config["limits"]), rules, abi).serve()
+    Zygote(control, jail.Limits(**config["limits"]), rules, abi, config["seccomp"]).serve()
 
 
 if __name__ == "__main__":

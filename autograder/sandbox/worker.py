@@ -1,0 +1,425 @@
+"""One confined worker as the grader sees it: requests, deadlines, and what the kernel says about it.
+
+Nothing that a worker says is believed: a reply is a candidate answer that has been checked for its form. How much
+time and memory it took, and how it ended, the kernel tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import messages, wire
+from .messages import Prepared
+from .steps import Answer, Error, Fault, LoadError, Step
+
+if TYPE_CHECKING:
+    from .jail import Limits
+
+#: CPU seconds for loading a submission and for a call of our own code.
+CPU_S = 10.0
+#: The wall clock may take this many times longer before it counts: it only stops what sleeps.
+WALL = 6.0
+HELLO_S = 30.0
+_BUFFER = 1 << 20
+#: Bytes of numbers that are not arrays: a value has at most 4,000 of them, of 16 bytes each on the wire.
+_NUMBERS = 1 << 16
+_ASK_CAP = 1 << 26
+_CALL_CAP = 1 << 30
+_NO_MEMORY = 71  # exit code, see `zygote`
+
+
+class Failed(Exception):
+    """A trusted function that was called has raised; `error` says what."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.type}: {error.message}")
+        self.error = error
+
+
+# --- the process and its channel -----------------------------------------------------------------------------------
+@dataclass
+class Link:
+    """A worker process just forked, its channel and its output file.
+
+    Attributes
+    ----------
+    number : int
+    pid : int
+        In the grader's own process namespace.
+    channel : socket
+    output : int
+        Descriptor of the file behind its stdout and stderr.
+    layers : list of str
+        What it did to itself before it saw student code.
+    ended : callable
+        ``ended()`` has it waited for, once it has been killed, and tells how it ended; None: its zygote is gone.
+    """
+
+    number: int
+    pid: int
+    channel: socket.socket
+    output: int
+    layers: list[str]
+    ended: Callable[[], dict | None]
+
+    @classmethod
+    def open(cls, control: socket.socket, number: int, ended: Callable, outer: list[str]) -> Link | None:
+        """Have a zygote fork a worker; None when the zygote does not do it."""
+        channel, theirs = socket.socketpair()
+        output = os.memfd_create("output", os.MFD_CLOEXEC)
+        try:
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            for end in (channel, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            with theirs:
+                request = json.dumps({"op": "spawn", "id": number}).encode()
+                socket.send_fds(control, [request], [theirs.fileno(), output])
+            pid, layers = _hello(channel)
+        except (OSError, wire.Closed, wire.Late):
+            channel.close()
+            os.close(output)
+            return None
+        return cls(number, pid, channel, output, outer + layers, lambda: ended(control, number))
+
+
+def _hello(channel: socket.socket) -> tuple[int, list[str]]:
+    """Read the first frame: it comes before any student code, with the sender's pid as the kernel translates it."""
+    channel.settimeout(HELLO_S)
+    _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(12), socket.MSG_PEEK)
+    if not ancillary:
+        raise wire.Closed
+    pid = struct.unpack("3i", ancillary[0][2])[0]
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+    channel.setblocking(False)
+    frame = wire.receive(channel.fileno(), _Wall(HELLO_S), None, wire.Caps(payload=0))
+    return pid, list(wire.decode(frame))
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+class _Wall:
+    """A deadline by the wall clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds left; raise `Late` when there are none."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise wire.Late
+        return left
+
+
+class _Deadline(_Wall):
+    """A deadline by the worker's CPU clock, with the wall clock behind it for code that waits instead of computing."""
+
+    def __init__(self, cpu_ns: Callable[[], int], cpu_s: float, wall_s: float) -> None:
+        super().__init__(wall_s)
+        self.cpu_s, self.wall_s, self.serving_s = cpu_s, wall_s, wall_s
+        self.cpu_ns = cpu_ns
+        self.cpu_end = cpu_ns() + int(1e9 * cpu_s)
+        self.waited = False
+
+    def left(self) -> float:
+        """Return how long it may run before another look: a worker has one thread, its CPU clock is never faster."""
+        cpu = (self.cpu_end - self.cpu_ns()) / 1e9
+        if cpu <= 0:
+            raise wire.Late
+        try:
+            return min(cpu, super().left())
+        except wire.Late:
+            self.waited = True
+            raise
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Do not count the grader's own work, as long as it is no more than the worker's whole time."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = min(time.monotonic() - started, self.serving_s)
+            self.serving_s -= spent
+            self.end += spent
+
+    def passed(self) -> str:
+        """Say what happened."""
+        if self.waited:
+            return f"did not finish within {self.wall_s:g} seconds"
+        return f"did not finish within {self.cpu_s:g} seconds"
+
+
+# --- the worker ----------------------------------------------------------------------------------------------------
+class Worker:
+    """A process with one submission in it; a context manager.
+
+    Made by `Sandbox.spawn`. After a `Fault` the worker is dead, and every further request raises the same one.
+
+    Attributes
+    ----------
+    layers : list of str
+        Names of the layers that hold for this process.
+    output : str
+        What it has printed, up to a limit.
+    """
+
+    def __init__(self, link: Link, limits: Limits) -> None:
+        self._link = link
+        self._fd = link.channel.fileno()
+        self._limits = limits
+        self._served: frozenset[str] = frozenset()
+        self._names: list[str] = []
+        self._fault: Fault | None = None
+        self._end: dict = {}
+        self._output = ""
+        self.pid = link.pid
+        self.layers = link.layers
+
+    def load(self, files: Mapping[str, str], served: Iterable[str] = ()) -> None:
+        """Load the submission; once, by `Sandbox.spawn`."""
+        self._served = frozenset(served)
+        request = wire.encode(("load", dict(files), tuple(sorted(self._served))))
+        tree, _ = self._request(request, wire.Caps(payload=0), CPU_S)
+        with self._checked():
+            if tree[:1] == ("error",):
+                _need(len(tree) == 3 and tree[1] in files, "not a loading error")
+                raise LoadError(tree[1], messages.error_of(tree[2]))
+            self._names = messages.names_of(_done(tree))
+
+    def names(self) -> list[str]:
+        """List the public callables of the submission's modules."""
+        return list(self._names)
+
+    def prepare(self, batch: list[list[Step]]) -> Prepared:
+        """Make a batch ready to be run any number of times; its arrays must not be modified from now on."""
+        return Prepared(batch)
+
+    def run(
+        self,
+        batch: list[list[Step]] | Prepared,
+        *,
+        cap_bytes: int | None = None,
+        cpu_s: float = CPU_S,
+        wall_s: float | None = None,
+        serve: Callable[[str, tuple], object] | None = None,
+    ) -> list[list[Answer]]:
+        """Run every script of a batch and return one answer per step.
+
+        Parameters
+        ----------
+        batch : list of list of Step, or Prepared
+        cap_bytes : int, optional
+            Bytes that all returned arrays together may take.
+        cpu_s : float
+            CPU seconds that the worker may take.
+        wall_s : float, optional
+            Seconds that it may take while it does not compute; 6 times `cpu_s` by default.
+        serve : callable, optional
+            ``serve(name, args)`` computes the served functions; what it raises, but a `Fault`, the submission sees
+            as a RuntimeError.
+
+        Raises
+        ------
+        Fault
+            No answers came; the worker is dead.
+        """
+        prepared = batch if isinstance(batch, Prepared) else Prepared(batch)
+        cap = _ASK_CAP if cap_bytes is None else cap_bytes
+        caps = wire.Caps(prepared.caps, cap + 2 * _NUMBERS * (1 + sum(prepared.steps)))
+        tree, _ = self._request(prepared.encoded, caps, cpu_s, wall_s, serve, cap)
+        with self._checked():
+            return messages.answers_of(_done(tree), prepared.steps)
+
+    def serve(self, served: Iterable[str]) -> None:
+        """Have exactly these functions computed by the ``serve`` argument of `run` from now on."""
+        self._served = frozenset(served)
+        self._simple(("serve", tuple(sorted(self._served))))
+
+    def call(self, name: str, args: tuple, hold: bool = False, *, cpu_s: float = CPU_S) -> object:
+        """Call one function of our own code.
+
+        Parameters
+        ----------
+        name : str
+        args : tuple
+        hold : bool
+            The last item of the returned tuple stays in the worker; in its place comes an `Opaque`, that can be
+            handed back as an argument.
+
+        Raises
+        ------
+        Failed
+            The function raised.
+        Fault
+        """
+        request = wire.encode(("call", name, args, hold))
+        tree, _ = self._request(request, wire.Caps(payload=_CALL_CAP), cpu_s, room=_CALL_CAP)
+        with self._checked():
+            if tree[:1] == ("failed",) and len(tree) == 2:
+                raise Failed(messages.error_of(tree[1]))
+            return _done(tree)
+
+    def drop(self) -> None:
+        """Forget every value that `call` has held."""
+        self._simple(("drop",))
+
+    def _simple(self, request: tuple) -> None:
+        tree, _ = self._request(wire.encode(request), wire.Caps(payload=0), CPU_S)
+        with self._checked():
+            _need(_done(tree) == (), "not an empty reply")
+
+    # --- one request -----------------------------------------------------------------------------------------------
+    def _request(self, request, caps, cpu_s, wall_s=None, serve=None, room=0) -> tuple[tuple, int]:
+        """Send a request and return (reply, how often something was served)."""
+        if self._fault is not None:
+            raise Fault(self._fault.kind, self._fault.detail)
+        clock = _Deadline(self.cpu_ns, cpu_s, wall_s if wall_s is not None else WALL * cpu_s)
+        nonce = os.urandom(wire.NONCE)
+        with self._checked(clock):
+            _need(not self._pending(), "a reply before the request")
+            wire.send(self._fd, request, nonce, clock, room)
+            tree, served = self._reply(nonce, clock, caps, serve)
+            _need(not self._pending(), "two replies to one request")
+            if tree == ("memory",):
+                raise self._kill("memory", self._too_much_memory())
+            return tree, served
+
+    def _reply(self, nonce: bytes, clock: _Deadline, caps: wire.Caps, serve: Callable | None) -> tuple[tuple, int]:
+        while_serving = wire.Caps(caps.skeleton, max(caps.payload, _ASK_CAP)) if serve else caps
+        served = 0
+        while True:
+            frame = wire.receive(self._fd, clock, nonce, while_serving)
+            tree = wire.decode(frame)
+            _need(type(tree) is tuple and bool(tree) and type(tree[0]) is str, "not a reply")
+            if tree[0] != "ask":
+                _need(len(frame.payload) <= caps.payload, "more arrays than allowed")
+                return tree, served
+            reply = self._serve(tree, clock, serve)
+            wire.send(self._fd, reply, nonce, clock)
+            served += 1
+
+    def _serve(self, tree: tuple, clock: _Deadline, serve: Callable | None) -> wire.Encoded:
+        _need(serve is not None and len(tree) == 3 and type(tree[1]) is str, "not a question")
+        _, name, args = tree
+        _need(name in self._served and type(args) is tuple, "a question that is not allowed")
+        with clock.paused():
+            try:
+                return wire.encode(("value", serve(name, args)))
+            except Fault:
+                raise
+            except Exception as exc:  # noqa: BLE001  the submission chose the arguments
+                return wire.encode(("error", str(exc)[: messages.MAX_MESSAGE]))
+
+    @contextlib.contextmanager
+    def _checked(self, clock: _Deadline | None = None):
+        """Turn what goes wrong on the channel into a `Fault`, and end the worker."""
+        try:
+            yield
+        except wire.Late:
+            raise self._kill("timeout", clock.passed()) from None
+        except wire.WireError as why:
+            raise self._kill("protocol", f"sent something that is no answer ({why})") from None
+        except wire.Closed:
+            raise self._kill("died", "") from None
+        except BaseException:
+            # Whatever stopped this half way (Ctrl-C, a fault of the server's): the channel is out of step now.
+            if clock is not None:
+                self.close()
+            raise
+
+    def _pending(self) -> bool:
+        """Tell whether bytes wait to be read; the end of the channel is not counted, the next read finds it."""
+        try:
+            return bool(self._link.channel.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    # --- what the kernel says --------------------------------------------------------------------------------------
+    def cpu_ns(self) -> int:
+        """CPU time of the process so far, all threads, by the kernel's clock."""
+        if not self._end:
+            with contextlib.suppress(OSError):
+                return time.clock_gettime_ns((~self.pid << 3) | 2)
+        return int(1e9 * self._end.get("cpu_s", 0))
+
+    def peak_kib(self) -> int:
+        """Largest resident memory so far, or since `reset_peak`; 0 where the kernel does not tell."""
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/status") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("VmHWM")), 0)
+        return self._end.get("peak_kib", 0)
+
+    def reset_peak(self) -> None:
+        """Start measuring the peak of memory anew, where the kernel can."""
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/clear_refs", "w") as file:
+            file.write("5")
+
+    @property
+    def output(self) -> str:
+        """What the submission has printed, up to a limit; control characters are replaced."""
+        if self._end:
+            return self._output
+        data = os.pread(self._link.output, self._limits.output_kib << 10, 0)
+        return messages.printable(data.decode("utf-8", "replace"))
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+    def _kill(self, kind: str, detail: str) -> Fault:
+        """End the process and return the fault that every request raises from now on."""
+        if self._fault is not None:
+            return self._fault
+        output = self.output
+        # It keeps its process id until its zygote waits for it, which `ended` asks for: no stranger is hit.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        ended = self._link.ended()
+        self._end = ended or {"signal": signal.SIGKILL, "code": -signal.SIGKILL, "peak_kib": 0, "cpu_s": 0.0}
+        self._output = output
+        self._link.channel.close()
+        os.close(self._link.output)
+        if kind == "died":
+            kind, detail = ("zygote", "cannot be run: the sandbox died") if ended is None else self._how_it_ended()
+        self._fault = Fault(kind, detail)
+        return self._fault
+
+    def _how_it_ended(self) -> tuple[str, str]:
+        number, code = self._end["signal"], self._end["code"]
+        if number == signal.SIGXCPU:
+            return "timeout", f"did not finish within {self._limits.cpu_s} seconds"
+        if number == signal.SIGKILL:
+            return "died", "stopped answering and had to be ended"
+        if number:
+            return "died", f"crashed (signal {signal.Signals(number).name})"
+        if code == _NO_MEMORY:
+            return "memory", self._too_much_memory()
+        return "died", f"ended by itself (exit code {code})"
+
+    def _too_much_memory(self) -> str:
+        return f"needs more memory than the {self._limits.memory_mib} MiB allowed"
+
+    def close(self) -> None:
+        """End the process; nothing of it stays behind."""
+        self._kill("closed", "is closed")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _done(tree: tuple) -> object:
+    _need(len(tree) == 2 and tree[0] == "done", "not the reply to this request")
+    return tree[1]
+
+
+def _need(ok: bool, why: str) -> None:
+    if not ok:
+        raise wire.WireError(why)
