@@ -5,7 +5,7 @@
 
     [[misconception]]
     name = "state of the same step"
-    function = "rnn_step_backward"
+    function = "rnn_step_backward"                 # or a list of functions whose results it changes
     sentence = "dWh is built with the state of the same step."
     hint = "Which state did the forward pass multiply by Wh?"
     replace = [["h_prev.T @ da", "h.T @ da"]]      # each text occurs exactly once in our solution
@@ -56,7 +56,7 @@ class Misconception:
 def load(assignment: str, solution: Path | None = None) -> list[Misconception]:
     """Return the misconceptions of an assignment: the kit's own, and those beside ``solution``."""
     paths = [HERE / f"{assignment}.toml", *([solution.parent / "misconceptions.toml"] if solution else [])]
-    found = [_misconception(entry, path) for path in paths if path.is_file() for entry in _entries(path)]
+    found = [m for path in paths if path.is_file() for entry in _entries(path) for m in _misconceptions(entry, path)]
     names = [(m.function, m.name) for m in found]
     if double := {name for name in names if names.count(name) > 1}:
         raise MisconceptionError(f"{assignment}: {', '.join(f'{name!r} of {function}' for function, name in sorted(double))} occurs twice.")
@@ -70,8 +70,10 @@ def _entries(path):
         raise MisconceptionError(f"{path} cannot be read: {error}") from None
 
 
-def _misconception(entry, path):
+def _misconceptions(entry, path):
     wanted = {"name", "function", "sentence", "hint", "replace"}
     if set(entry) != wanted:
         raise MisconceptionError(f"{path}: {entry.get('name', 'an entry')!r} must have exactly {', '.join(sorted(wanted))}.")
-    return Misconception(**{**entry, "replace": tuple((before, after) for before, after in entry["replace"])})
+    functions = [entry["function"]] if isinstance(entry["function"], str) else entry["function"]
+    replace = tuple((before, after) for before, after in entry["replace"])
+    return [Misconception(**{**entry, "function": function, "replace": replace}) for function in functions]

@@ -47,16 +47,23 @@ def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping])
 
 
 def _explains(function, name, cases, wrong_paths):
-    """Return the wrong results that a misconception explains on (nearly) all examples, () when too few."""
+    """Return the wrong results that a misconception explains on (nearly) all examples; () when too few, or when it is contradicted."""
     explained = []
+    if any(_agrees(function, name, case, path) is False for case in cases for path in case.right if path not in wrong_paths):
+        return ()
     for path in wrong_paths:
         hits = [(case, _agrees(function, name, case, path)) for case in cases]
         told = [(case, hit) for case, hit in hits if hit is not None]
-        sizes = {tuple(sorted(case.example.plan["sizes"].items())) for case, hit in told if hit}
+        kinds = {_kind(case.example.plan) for case, hit in told if hit}
         silent = [case for case, hit in hits if hit is None and not case.right.get(path, True)]
-        if len(sizes) >= general.EVIDENCE and sum(hit for _, hit in told) >= SHARE * (len(told) + len(silent)):
+        if len(kinds) >= general.EVIDENCE and sum(hit for _, hit in told) >= SHARE * (len(told) + len(silent)):
             explained.append(path)
     return tuple(explained)
+
+
+def _kind(plan):
+    """Two examples of one kind are one piece of evidence."""
+    return (tuple(sorted(plan["sizes"].items())), plan["pick"], plan["mask"], plan["scale"])
 
 
 def _agrees(function, name, case, path):

@@ -164,9 +164,9 @@ def imprecision(gives: Mapping, actual: Mapping, expected: Mapping, allowance: A
         got = actual.get(path) if "[" not in path else None
         if allowance.dtype != "float64" or not isinstance(got, np.ndarray | float) or value.dtype.kind != "f" or not value.size:
             continue
-        error = float(np.abs(np.asarray(got, np.float64) - value).max())
-        if error > allowance.tolerance(path, value, IMPRECISE):
-            return f"{path} is right, but only to about {error / max(float(np.abs(value).max()), 1e-300):.0e}: is there an epsilon, or float32 on the way?"
+        error = np.abs(np.asarray(got, np.float64) - value)
+        if (error > allowance.tolerance(path, value, IMPRECISE)).any():
+            return f"{path} is right, but only to about {float(error.max()) / max(float(np.abs(value).max()), 1e-300):.0e}: is there an epsilon, or float32 on the way?"
     return None
 
 

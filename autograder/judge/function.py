@@ -18,6 +18,9 @@ from autograder.tree import count, largest, leaves
 #: In the order in which a student should mend them.
 BASIC = ("exists", "runs", "shape", "dtype", "finite", "values", "inputs unchanged", "own memory", "independent calls")
 
+#: Checks of what a right function costs, where that is measured.
+COSTS = ("vectorised", "speed", "memory")
+
 #: Checks of what a function computes; only where these hold is a law or a backward judged further.
 COMPUTED = ("runs", "shape", "finite", "values")
 
@@ -53,7 +56,7 @@ class Judgement:
         """Return the names of all checks of this function, in order."""
         paired = self.exercise.forward is not None
         basic = [name for name in BASIC if paired or name != "independent calls" or name in self.failed]
-        return basic + [law.name for law in self.exercise.laws]
+        return basic + [law.name for law in self.exercise.laws] + [check for check in COSTS if check in self.reached]
 
 
 @dataclass(frozen=True)

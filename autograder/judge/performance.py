@@ -43,15 +43,15 @@ class Bench:
         whole = next(g for g in groups(self.assignment.everything) if exercise in g)
         return tuple(e for e in whole if e is whole[0] or e is exercise)
 
-    def scripts(self, cost: Cost, repetition: int, count_function: str = "", **sizes: int):
+    def scripts(self, cost: Cost, repetition: int, count_function: str = "", calls: int = 1, **sizes: int):
         """Return ``(group, inputs, batch)`` for one measurement; the same objects for every submission."""
-        key = (cost.function, repetition, count_function, tuple(sizes.items()))
+        key = (cost.function, repetition, count_function, calls, tuple(sizes.items()))
         if key not in self._made:
             group = self.group(cost)
             inputs = {name: kind for exercise in group for name, kind in exercise.inputs.items()}
             plan = Plan(typical_sizes(group[0], inputs) | dict(cost.sizes) | sizes, mask="ragged", scale="damped")
             made = make(group[0], inputs, replace(plan, seed=self.seed + repetition))
-            self._made[key] = (group, made, [script(group, made, count=count_function)])
+            self._made[key] = (group, made, [script(group, made, count=count_function, repeat=calls)])
         return self._made[key]
 
 
@@ -77,7 +77,7 @@ def speed(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | No
     """Return a sentence when the CPU time is surely above the allowed ratio to our solution's; undecided passes."""
     ratios: list[float] = []
     for repetition in range(1, MOST_PAIRS + 1):
-        group, inputs, batch = bench.scripts(cost, repetition)
+        group, inputs, batch = bench.scripts(cost, repetition, calls=cost.calls)
         ratio, same = _pair(group, inputs, batch, session, ours)
         if not same:
             return f"{cost.function} gives another result on the larger inputs of the speed measurement"

@@ -21,19 +21,19 @@ class Results:
     bytecodes: int = 0
 
 
-def script(group: tuple[Exercise, ...], inputs: Mapping, layout: str = "C", count: str = "") -> list[Step]:
+def script(group: tuple[Exercise, ...], inputs: Mapping, layout: str = "C", count: str = "", repeat: int = 1) -> list[Step]:
     """Return the calls for one example: the forward, and then all that take its cache.
 
-    ``count`` names a function whose bytecodes are counted.
+    ``count`` names a function whose bytecodes are counted; ``repeat`` calls every function that many times.
     """
     head = group[0]
     if head.drive:
         steps, _ = head.drive(inputs, Step, Ref)
         return steps
-    steps = [first_step(head, inputs, layout, count=count == head.function)]
+    steps = [first_step(head, inputs, layout, count=count == head.function, repeat=repeat)]
     for exercise in group[1:]:
         upstream = tuple(inputs[name] for name in exercise.takes)
-        steps.append(Step(exercise.function, (*upstream, Ref(0, -1)), layout=layout, count=count == exercise.function))
+        steps.append(Step(exercise.function, (*upstream, Ref(0, -1)), layout=layout, count=count == exercise.function, repeat=repeat))
     return steps
 
 

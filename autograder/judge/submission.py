@@ -51,6 +51,8 @@ class Grader:
         Our own solution in a worker of its own: the measure for speed and memory.
     serve : callable or None
         ``serve(name, args)``: our solution's functions, for errors carried forward.
+    forget : callable or None
+        Called after every submission: what ``serve`` has kept for it can go.
     shrink : bool
         Look for the smallest failing input with the live reference (needs torch and Hypothesis).
     """
@@ -59,6 +61,7 @@ class Grader:
     spawn: Callable
     ours: Session | None = None
     serve: Callable | None = None
+    forget: Callable | None = None
     shrink: bool = True
 
     def __post_init__(self):
@@ -76,6 +79,8 @@ class Grader:
             functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
         else:
             functions = list(_Grading(self, loaded, clock, messages).results())
+        if self.forget:
+            self.forget()
         baseline = self.ours.clock.student - ours_before if self.ours else 0.0
         timing = {"student": clock.student, "baseline": baseline, "judging": time.process_time() - started}
         return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()})
@@ -191,6 +196,7 @@ class _Grading:
 
     def _function(self, exercise: Exercise) -> FunctionResult:
         judgement = self.judgements[exercise.function]
+        self._cost(exercise, judgement)
         small = None
         if judgement.written and judgement.failed and not self.exhausted:
             small = self._smallest(exercise, judgement)
@@ -237,12 +243,24 @@ class _Grading:
         """Return rows ``(check, passed, sentence)``; a wrong or carried function is left out."""
         if cost.function in self.carried or cost.function not in self.passed:
             return [(f"{cost.function}: {check}", None, f"left out: {cost.function} is not right by itself") for check in ("vectorised", "speed") if check != "vectorised" or cost.vectorised]
+        return [(f"{cost.function}: {check}", sentence is None, sentence or "") for check, sentence in self._measure(cost).items()]
+
+    def _measure(self, cost):
+        """Return check -> None or sentence."""
         self.session.renew()
         try:
-            found = measure(self.grader.bench, cost, self.session, self.grader.ours)
+            return measure(self.grader.bench, cost, self.session, self.grader.ours)
         except Exhausted:
-            found = {"speed": "the submission had used up its time"}
-        return [(f"{cost.function}: {check}", sentence is None, sentence or "") for check, sentence in found.items()]
+            return {"speed": "the submission had used up its time"}
+
+    def _cost(self, exercise, judgement):
+        """Measure what a right function costs; each measurement is one more check of it."""
+        if not exercise.cost or not judgement.passed or exercise.function in self.carried:
+            return
+        for check, sentence in self._measure(exercise.cost).items():
+            judgement.reached.add(check)
+            if sentence:
+                judgement.fail(check, sentence)
 
     def _milestone(self) -> FunctionResult:
         milestone = self.assignment.milestone

@@ -1,0 +1,1 @@
+"""A class run: find submissions, grade them all, keep what is done."""

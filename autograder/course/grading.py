@@ -1,0 +1,65 @@
+"""One grading process: a sandbox, our own solution in a worker of its own, and the grader that uses both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from autograder import paths
+from autograder.cases.store import Bank
+from autograder.exercises import load as load_assignment
+from autograder.judge.session import Session
+from autograder.judge.submission import Grader
+from autograder.sandbox import Fault, Sandbox, Served
+from autograder.spec import Assignment
+
+
+class CourseError(ValueError):
+    """Something of the course is missing; the message says what and where to put it."""
+
+
+@contextmanager
+def open_grader(bank: Bank, *, sandbox: Sandbox | None = None, shrink: bool = True) -> Iterator[Grader]:
+    """Give a grader for one assignment; its workers end with the block.
+
+    Parameters
+    ----------
+    bank : Bank
+        The examples; they name the assignment.
+    sandbox : Sandbox
+        One that is open already; by default a new one.
+    shrink : bool
+        Look for the smallest failing inputs where torch is installed.
+
+    Raises
+    ------
+    CourseError
+        Our own solution is not there.
+    """
+    if sandbox is None:
+        with Sandbox() as opened, open_grader(bank, sandbox=opened, shrink=shrink) as grader:
+            yield grader
+        return
+    assignment = load_assignment(bank.assignment)
+    files = our_files(assignment)
+    ours = Session(lambda: sandbox.spawn(files), (Fault,))
+    with Served(lambda: sandbox.spawn(files), _with_cache(assignment)) as served:
+        try:
+            yield Grader(bank, sandbox.spawn, ours, served, served.drop, shrink)
+        finally:
+            ours.close()
+
+
+def our_files(assignment: Assignment) -> Mapping[str, str]:
+    """Return module -> source of our own solution, after the modules that it requires."""
+    files = {}
+    for name in (*assignment.requires, assignment.name):
+        path = paths.solution(name)
+        if path is None:
+            raise CourseError(f"the solution of {name} is not there. Grading needs the course's folder: run handgrad inside it, or set HANDGRAD_COURSE to its path.")
+        files[name] = path.read_text(encoding="utf-8")
+    return files
+
+
+def _with_cache(assignment: Assignment) -> frozenset[str]:
+    return frozenset(exercise.function for exercise in assignment.everything if exercise.cache)
