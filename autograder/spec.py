@@ -206,6 +206,8 @@ class Exercise:
         ``read(answers) -> dict`` from their values to the named results.
     discrete : bool
         Results are ids: compared exactly, and examples where rounding could decide are refused.
+    cost : Cost
+        What a right answer may cost, as further checks of this function; for what the entry ``performance`` covers, use that.
     """
 
     function: str
@@ -225,6 +227,7 @@ class Exercise:
     reference: str = ""
     drive: Callable | None = None
     discrete: bool = False
+    cost: Cost | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "takes", {name: kind(value) for name, value in self.takes.items()})
@@ -290,6 +293,9 @@ class Cost:
         Size symbol in which peak memory must grow no faster than our solution's; empty to leave that out.
     sizes : mapping
         Sizes for the measurement.
+    calls : int
+        How many times the function is called for one measurement of speed, with the same arguments: many, where handing
+        the arguments over takes longer than the call itself.
     """
 
     function: str
@@ -297,6 +303,7 @@ class Cost:
     speed: float = 5.0
     memory: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 1
 
 
 @dataclass(frozen=True)

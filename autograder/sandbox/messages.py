@@ -8,7 +8,7 @@ from . import wire
 from .blame import MAX_MESSAGE, MAX_TRACEBACK
 from .steps import Answer, Error, Step
 
-_STEP_DEFAULTS = (False, "C", (), False, False, None, ())
+_STEP_DEFAULTS = (False, "C", (), False, False, None, (), 1)
 _MAX_NAMES = 10_000
 _MAX_PATHS = 100
 _MAX_NAME = 400
@@ -47,7 +47,7 @@ def _trim(fields: tuple, defaults: tuple) -> tuple:
 # --- grader to worker ----------------------------------------------------------------------------------------------
 def step_tree(step: Step) -> tuple:
     """Write a step as a tree."""
-    rest = (step.keep, step.layout, step.overwrite, step.count, step.cache, step.send, step.back)
+    rest = (step.keep, step.layout, step.overwrite, step.count, step.cache, step.send, step.back, step.repeat)
     return (step.fn, step.args, *_trim(rest, _STEP_DEFAULTS))
 
 

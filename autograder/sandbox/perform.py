@@ -83,6 +83,8 @@ class _Performer:
         except _Skip as why:
             return Answer(error=Error("Skipped", str(why)))
         try:
+            for _ in range(step.repeat - 1):
+                invoke(function, args)
             value, bytecodes = invoke(function, args, step.count)
         except self.through:
             raise

@@ -65,6 +65,8 @@ class Step:
         With `keep`: these items of the returned tuple are sent back all the same, as a tuple.
     back : tuple of int
         Positions of arguments to send back as they are after the call, for functions that work in place.
+    repeat : int
+        Call that many times with the same arguments, for a measurement; the last value counts.
     """
 
     fn: str
@@ -76,6 +78,7 @@ class Step:
     cache: bool = False
     send: tuple[int, ...] | None = None
     back: tuple[int, ...] = ()
+    repeat: int = 1
 
 
 @dataclass(frozen=True, slots=True)
