@@ -117,7 +117,7 @@ def _rule(heading: str) -> str:
 
 
 def _without_docstring(code: str) -> str:
-    """Drop the source's own module docstring; the stub has another."""
+    """Drop the source's own module docstring: the stub has another, the notebook its text."""
     body = ast.parse(code).body
     if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
         return "\n".join(code.splitlines()[body[0].end_lineno :]).strip("\n")
@@ -171,7 +171,7 @@ def _notebook_cells(cells: list[Cell], solved: bool) -> Iterator[tuple[str, str,
         elif cell.notebook_only:
             yield "code", "", cell.tags, notebook_code(cell)
         else:
-            for name, code in definitions(module_code(cell, solved)):
+            for name, code in definitions(_without_docstring(module_code(cell, solved))):
                 yield "code", name or "", cell.tags, code
 
 
