@@ -10,7 +10,7 @@ _HOME = {
     "Isolation": "levels", "observe": "levels", "LEVELS": "levels", "at_least": "levels",
 }  # fmt: skip
 
-__all__ = sorted(_HOME)
+__all__ = [*_HOME]
 
 
 def __getattr__(name: str):

@@ -117,7 +117,7 @@ class Sandbox:
         with theirs, os.fdopen(os.memfd_create("zygote-errors"), "w+b") as errors:
             self._process = subprocess.Popen(
                 command,
-                env=launch.environment(),
+                env=launch.ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -47,7 +47,7 @@ class Limits:
     output_kib: int = 64
 
 
-def confine(limits: Limits, rules: int | None, abi: int, filtered: bool = True) -> list[str]:
+def confine(limits: Limits, rules: int | None, abi: int, filtered: bool = True, user: int | None = None) -> list[str]:
     """Apply every layer and return the names of those that hold now.
 
     Parameters
@@ -59,9 +59,13 @@ def confine(limits: Limits, rules: int | None, abi: int, filtered: bool = True) 
         Landlock's ABI version.
     filtered : bool
         Filter system calls; without, only to see what the other layers hold.
+    user : int, optional
+        Change to this user and group; only root can.
     """
     layers = ["rlimits"]
     _limit(limits)
+    if user is not None and _become(user):
+        layers.append("nobody")
     # The zygote's death ends its workers. The kernel forgets this on a change of user, so it has to come after one.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if _drop_capabilities():
@@ -97,6 +101,16 @@ def _at_most(which: int, value: int) -> None:
     hard = resource.getrlimit(which)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(which, (value, value))
+
+
+def _become(user: int) -> bool:
+    try:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    except OSError:  # a user namespace that has no such user
+        return False
+    return True
 
 
 def _drop_capabilities() -> bool:

@@ -22,6 +22,10 @@ _STDLIB = sysconfig.get_path("stdlib")
 _SITES = ("site-packages", "dist-packages")
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 
+#: What it executes. The path to this folder and to NumPy comes last: nothing there can stand before the library.
+_BOOT = "import json, sys; sys.path += json.loads(sys.argv[2]); from sandbox import zygote; zygote.main(json.loads(sys.argv[1]))"
+_NOBODY = 65534
+
 #: One thread, since a fork copies one only and since CPU time is then work; the same hash order in every run.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -34,11 +38,6 @@ ENVIRONMENT = {
 }
 
 
-def environment() -> dict[str, str]:
-    """Return the whole environment of the zygote."""
-    return {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([os.path.dirname(_FOLDER), os.path.dirname(_NUMPY)])}
-
-
 def command(config: dict) -> list[str]:
     """Return the command line of a zygote without an outer wall.
 
@@ -47,8 +46,9 @@ def command(config: dict) -> list[str]:
     config : dict
         ``control`` (a descriptor), ``limits``, ``landlock``, ``seccomp``; see `zygote.main`.
     """
-    config = {"path": _library_path(), "readable": readable(), **config}
-    return [_interpreter(), "-S", "-s", "-P", "-B", "-m", "sandbox.zygote", json.dumps(config)]
+    config = {"path": _library_path(), "readable": readable(), "user": _other_user(), **config}
+    found_in = [os.path.dirname(_FOLDER), os.path.dirname(_NUMPY)]
+    return [_interpreter(), "-S", "-s", "-P", "-B", "-c", _BOOT, json.dumps(config), json.dumps(found_in)]
 
 
 def readable() -> list[str]:
@@ -88,6 +88,23 @@ def _interpreter() -> str:
 
 def _library_path() -> list[str]:
     return [_STDLIB, os.path.join(_STDLIB, "lib-dynload")]
+
+
+def _other_user() -> int | None:
+    """Return the user that workers of root change to; None: they stay who they are, since others cannot read the library."""
+    if os.geteuid() != 0:
+        return None
+    return _NOBODY if all(_open_to_all(path) for path in (_interpreter(), _STDLIB, _NUMPY)) else None
+
+
+def _open_to_all(path: str) -> bool:
+    if not os.stat(path).st_mode & 0o004:
+        return False
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            return False
+    return True
 
 
 def _numpy() -> list[str]:

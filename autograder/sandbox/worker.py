@@ -244,7 +244,7 @@ class Worker:
         self._served = frozenset(served)
         self._simple(("serve", tuple(sorted(self._served))))
 
-    def call(self, name: str, args: tuple, hold: bool = False, *, cpu_s: float = CPU_S) -> object:
+    def call(self, name: str, args: tuple, hold: bool = False, *, cpu_s: float = CPU_S, wall_s: float | None = None) -> object:
         """Call one function of our own code.
 
         Parameters
@@ -254,6 +254,8 @@ class Worker:
         hold : bool
             The last item of the returned tuple stays in the worker; in its place comes an `Opaque`, that can be
             handed back as an argument.
+        cpu_s, wall_s : float
+            As for `run`.
 
         Raises
         ------
@@ -262,7 +264,7 @@ class Worker:
         Fault
         """
         request = wire.encode(("call", name, args, hold))
-        tree, _ = self._request(request, wire.Caps(payload=_CALL_CAP), cpu_s, room=_CALL_CAP)
+        tree, _ = self._request(request, wire.Caps(payload=_CALL_CAP), cpu_s, wall_s, room=_CALL_CAP)
         with self._checked():
             if tree[:1] == ("failed",) and len(tree) == 2:
                 raise Failed(messages.error_of(tree[1]))
@@ -369,6 +371,10 @@ class Worker:
             return self._output
         data = os.pread(self._link.output, self._limits.output_kib << 10, 0)
         return messages.printable(data.decode("utf-8", "replace"))
+
+    def printed(self) -> int:
+        """Bytes in the file behind stdout and stderr; 0 when the worker is dead."""
+        return 0 if self._end else os.fstat(self._link.output).st_size
 
     # --- the end ---------------------------------------------------------------------------------------------------
     def _kill(self, kind: str, detail: str) -> Fault:

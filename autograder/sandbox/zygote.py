@@ -1,7 +1,6 @@
 """The template process: NumPy loaded, one thread, no secrets. It never runs student code; it forks workers that do.
 
-Started as a program by `box.Sandbox`, as ``python -m sandbox.zygote JSON`` with this folder's parent on the path, so
-that nothing of the grader but this folder has to be there.
+Started as a program by `box.Sandbox`, see `launch`; nothing of the grader but this folder has to be there.
 
 Its control channel keeps message boundaries. A request is one JSON message:
 ``{"op": "spawn", "id": n}`` with two descriptors (a worker's channel, the file for its output), not answered;
@@ -53,6 +52,8 @@ class Zygote:
         Landlock's ruleset and version, see `jail.ruleset`.
     filtered : bool
         Whether workers filter their system calls.
+    user : int or None
+        Whom workers change to.
     """
 
     control: socket.socket
@@ -60,6 +61,7 @@ class Zygote:
     rules: int | None
     abi: int
     filtered: bool = True
+    user: int | None = None
     workers: dict[int, int] = field(default_factory=dict)
 
     def serve(self) -> None:
@@ -88,7 +90,8 @@ class Zygote:
         code = _BROKEN
         try:
             self.keep_only(channel, output)
-            layers = jail.confine(self.limits, None if self.rules is None else _RULES, self.abi, self.filtered)
+            rules = None if self.rules is None else _RULES
+            layers = jail.confine(self.limits, rules, self.abi, self.filtered, self.user)
             sys.stdout = sys.stderr = inside.Output(1, (self.limits.output_kib << 10) * 7 // 8)
             worker = inside.Inside(_CHANNEL)
             worker.hello(layers)
@@ -160,8 +163,4 @@ def main(config: dict) -> None:
     gc.collect()
     gc.freeze()  # workers share these pages instead of copying them
     control.send(b"ready")
-    Zygote(control, jail.Limits(**config["limits"]), rules, abi, config["seccomp"]).serve()
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    Zygote(control, jail.Limits(**config["limits"]), rules, abi, config["seccomp"], config["user"]).serve()
