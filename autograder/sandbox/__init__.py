@@ -10,11 +10,14 @@ _HOME = {
     "Isolation": "levels", "observe": "levels", "LEVELS": "levels", "at_least": "levels",
 }  # fmt: skip
 
-__all__ = [*_HOME]
-
 
 def __getattr__(name: str):
     """Import a public name on first use, so that importing this package costs nothing."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names as well, for completion."""
+    return sorted([*globals(), *_HOME])
