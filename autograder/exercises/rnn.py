@@ -31,7 +31,8 @@ def causal_in_time(call, case):
     for t in (0, case["x"].shape[1] // 2):
         later = case["x"].copy()
         later[:, t + 1 :] += 1.0
-        if not np.array_equal(call(case, x=later)["h"][:, : t + 1], before[:, : t + 1]):
+        change = np.abs(call(case, x=later)["h"] - before)[:, : t + 1]
+        if not change.max() <= 1e-9:
             return f"changing x[:, {t + 1}:] changed h[:, :{t + 1}]"
     return None
 
@@ -62,10 +63,15 @@ def padding_gets_no_gradient(call, case):
 
 @law("typical")
 def ignores_a_shift_of_all_scores(call, case):
-    """Adding one number to all scores of a token changes neither loss nor gradient."""
-    before, after = call(case), call(case, scores=case["scores"] + 100.0)
-    if abs(float(before["loss"]) - float(after["loss"])) > 1e-9:
-        return f"adding 100 to all scores changed the loss from {float(before['loss']):.6g} to {float(after['loss']):.6g}"
+    """Adding one number to all scores changes neither loss nor gradient, even where exp of a score would overflow."""
+    before = call(case)
+    for shift in (1000.0, -1000.0):
+        after = call(case, scores=case["scores"] + shift)
+        # "not <=" instead of ">": a NaN must not slip through.
+        if not abs(float(before["loss"]) - float(after["loss"])) <= 1e-9:
+            return f"adding {shift:g} to all scores changed the loss from {float(before['loss']):.6g} to {float(after['loss']):.6g}"
+        if not np.abs(before["dscores"] - after["dscores"]).max() <= 1e-9:
+            return f"adding {shift:g} to all scores changed dscores"
     return None
 
 
@@ -114,9 +120,10 @@ masked_cross_entropy = Exercise(
 
 clip_global_norm = Exercise(
     "clip_global_norm",
-    takes={"grads": {"Wx": "D H", "Wh": "H H", "b": "H"}, "max_norm": Choice(1.0, 1000.0, 0.25)},
+    takes={"grads": {"Wx": "D H", "Wh": "H H", "b": "H"}, "max_norm": Choice(1.0, 1000.0, 0.25, 1e-5)},
     gives={"clipped": {"Wx": "D H", "Wh": "H H", "b": "H"}, "norm": Number()},
-    edges={"zero gradients": {"scale": "zero"}},
+    # In the second one an epsilon added to the norm shows.
+    edges={"zero gradients": {"scale": "zero"}, "small gradients, smaller limit": {"scale": "small", "pick": 3}},
     points=4,
 )
 
@@ -133,6 +140,17 @@ char_lm_loss = Exercise(
     points=8,
 )
 
+
+
+def draws_at_the_ends(inputs, rng, plan):
+    """Draw at 0 and just below 1, where the first and the last character have probability 0, exactly in any arithmetic."""
+    if plan.zero == "uniforms":
+        inputs["uniforms"][1::2] = np.nextafter(1.0, 0.0)
+        inputs["params"]["by"] += 1000.0
+        inputs["params"]["by"][[0, -1]] = -1e4
+    return inputs
+
+
 sample = Exercise(
     "sample",
     takes={
@@ -144,6 +162,8 @@ sample = Exercise(
     gives={"ids": Ids("L")},
     uses=("embedding_forward", "rnn_step_forward", "rnn_forward", "affine_forward"),
     discrete=True,
+    edges={"draws at 0 and just below 1": {"zero": "uniforms"}},
+    prepare=draws_at_the_ends,
     points=4,
 )
 
