@@ -167,9 +167,9 @@ def law(*examples: str) -> Callable[[Callable], Law]:
 # -------------------------------------------------------------------------------------------------- exercises
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
-    """One graded function: what it takes, what it gives, what it must agree with.
+    """One graded function: what it takes, what it gives, what it must agree with. Equal only to itself.
 
     Parameters
     ----------

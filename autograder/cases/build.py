@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from autograder.cases.edges import edges
+from autograder.cases.oracle import NOISE, Noise, Oracle, envelope
 from autograder.cases.plan import SMALLEST, Plan, make, size_symbols, typical_sizes
 from autograder.cases.store import Bank, BankError, Example
 from autograder.cases.tolerance import UNIT, slack
-from autograder.cases.oracle import NOISE, Noise, Oracle, envelope
 from autograder.spec import Assignment, Choice, Exercise, Mask, Uniforms, groups
 
 DRAWN = 8

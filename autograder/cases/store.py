@@ -10,10 +10,13 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
+from autograder.tree import largest
 
 FORMAT = 2
 DTYPES = ("float64", "float32", "int64", "bool")
@@ -23,9 +26,9 @@ class BankError(ValueError):
     """A bank file that cannot be used; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
-    """One example of a group of functions (a forward and its backward share theirs).
+    """One example of a group of functions (a forward and its backward share theirs). Equal only to itself.
 
     Parameters
     ----------
@@ -46,6 +49,11 @@ class Example:
     expected: dict[str, dict[str, np.ndarray]]
     envelope: dict[str, dict[str, float]]
     foreseen: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    @cached_property
+    def largest_input(self) -> float:
+        """The largest absolute float among the inputs."""
+        return largest(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def save(bank: Bank, path: Path) -> str:
         "format": FORMAT,
         "assignment": bank.assignment,
         "public": bank.public,
-        "groups": {name: [packer.pack(vars(example)) for example in examples] for name, examples in bank.groups.items()},
+        "groups": {name: [packer.pack(_fields(example)) for example in examples] for name, examples in bank.groups.items()},
         "milestone": packer.pack(bank.milestone),
         "misconceptions": bank.misconceptions,
     }
@@ -101,6 +109,10 @@ def load(path: Path) -> Bank:
     unpack = _Unpacker(members).unpack
     groups = {name: [Example(**unpack(example)) for example in examples] for name, examples in body["groups"].items()}
     return Bank(body["assignment"], body["public"], groups, unpack(body["milestone"]), digest, body["misconceptions"])
+
+
+def _fields(example):
+    return {each.name: getattr(example, each.name) for each in fields(example)}
 
 
 def _digest(members):

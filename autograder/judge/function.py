@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from autograder.cases.store import Example
 from autograder.diagnose.recognise import Case
-from autograder.judge.compare import Allowance, Problem, imprecision, problems
-from autograder.judge.script import Results, argument_name, first_step, layout_of, read, results, script
+from autograder.judge.compare import Problem, imprecision
+from autograder.judge.script import argument_name, first_step, results
+from autograder.judge.seen import COMPUTED, Seen, allowance, look, reply_size, wrong
 from autograder.judge.session import Session, Stopped
 from autograder.sandbox.steps import Ref, Step
 from autograder.spec import Exercise
-from autograder.tree import count, largest, leaves
 
 #: In the order in which a student should mend them.
 BASIC = ("exists", "runs", "shape", "dtype", "finite", "values", "inputs unchanged", "own memory", "independent calls")
@@ -21,16 +19,13 @@ BASIC = ("exists", "runs", "shape", "dtype", "finite", "values", "inputs unchang
 #: Checks of what a right function costs, where that is measured.
 COSTS = ("vectorised", "speed", "memory")
 
-#: Checks of what a function computes; only where these hold is a law or a backward judged further.
-COMPUTED = ("runs", "shape", "finite", "values")
-
 
 @dataclass
 class Judgement:
     """What is known about one function.
 
     ``failed`` maps a check to its first problem and the example that shows it; ``passing`` and ``failing`` list the
-    examples on which the function computes the right thing or not; ``cases`` holds what it gave, for the diagnosis.
+    examples on which the function computes the right thing or not; ``seen`` holds what it gave, for the diagnosis.
     """
 
     exercise: Exercise
@@ -41,7 +36,11 @@ class Judgement:
     written: bool = True
     undecided: str = ""
     remark: str = ""
-    cases: list[Case] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+    def cases(self) -> list[Case]:
+        """Return what the function gave where it ran, for the diagnosis."""
+        return [seen.case(self.exercise) for seen in self.seen if not seen.results[self.exercise.function].error]
 
     @property
     def passed(self) -> bool:
@@ -57,14 +56,6 @@ class Judgement:
         paired = self.exercise.forward is not None
         basic = [name for name in BASIC if paired or name != "independent calls" or name in self.failed]
         return basic + [law.name for law in self.exercise.laws] + [check for check in COSTS if check in self.reached]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One example and what every function of the group gave on it."""
-
-    example: Example
-    results: dict[str, Results]
 
 
 def judge_group(group: tuple[Exercise, ...], examples: list[Example], session: Session) -> dict[str, Judgement]:
@@ -102,56 +93,9 @@ def _present(group, session, judgements):
     return tuple(exercise for exercise in group if exercise.function in names)
 
 
-def look(group, examples, session) -> list[Seen]:
-    """Call the functions on all examples, in one batch if it comes back, else one by one."""
-    scripts = [script(group, example.inputs, layout_of(example)) for example in examples]
-    cap = reply_size(examples)
-    try:
-        answers = session.run(scripts, cap)
-    except Stopped:
-        answers = session.run_each(scripts, cap)
-    return [Seen(e, read(group, e.inputs, a)) for e, a in zip(examples, answers, strict=True)]
-
-
-def reply_size(examples) -> int:
-    """Return how many bytes right answers to the examples take, twice over."""
-    return sum(32 * count(example.expected) for example in examples)
-
-
-def allowance(exercise: Exercise, example: Example) -> Allowance:
-    """Return what may differ on an example."""
-    return Allowance(
-        example.plan.get("dtype", "float64"), example.envelope[exercise.function], largest(example.inputs), exercise.entrywise
-    )
-
-
-def wrong(exercise: Exercise, example: Example, given: Results) -> list[Problem]:
-    """Return what is wrong with one call, as far as its result goes."""
-    if given.error:
-        return [_error_problem(exercise, example, given.error)]
-    return list(problems(exercise.gives, given.values, example.expected[exercise.function], allowance(exercise, example)))
-
-
-def _error_problem(exercise, example, error):
-    name = exercise.function
-    if error.type == "ValueError" and "read-only" in error.message and layout_of(example) == "readonly":
-        return Problem("inputs unchanged", "", f"{name} writes into its inputs: on read-only ones it raised ValueError: {error.message}")
-    if error.type in ("Stopped", "NotReached", "WrongReturn"):
-        return Problem("runs", "", f"{name} {error.message.removeprefix(name).strip()}")
-    if error.type == "NotImplementedError":
-        return Problem("runs", "", f"{name} cannot run: {error.message or 'something that it calls is not written yet'}")
-    line = f" (line {error.line})" if error.line else ""
-    return Problem("runs", "", f"{name} raised {error.type}: {error.message}{line}")
-
-
-def computes(exercise: Exercise, seen: Seen) -> bool:
-    """Whether a function computed the right thing on an example; purity and dtype aside."""
-    return not any(problem.check in COMPUTED for problem in wrong(exercise, seen.example, seen.results[exercise.function]))
-
-
 def _judge(exercise, head, seen, judgement):
     """Collect the first problem of every check; a backward is judged where its forward is right."""
-    usable = [s for s in seen if exercise is head or computes(head, s)]
+    usable = [s for s in seen if exercise is head or s.computes(head)]
     if _unwritten(exercise, [s.results[exercise.function].error for s in seen]):
         judgement.written = False
         return
@@ -186,13 +130,13 @@ def _without_forward(exercise, head, seen, session, judgement):
         judgement.fail("runs", f"{exercise.function} cannot be judged until {head.function} runs")
     elif not exercise.wrt:
         for s in seen:
-            for problem in wrong(exercise, s.example, s.results[exercise.function]):
+            for problem in s.problems(exercise):
                 if problem.check != "values":
                     judgement.fail(problem.check, problem.sentence, s.example, problem)
 
 
 def _judge_one(exercise, seen, given, judgement):
-    found = wrong(exercise, seen.example, given)
+    found = seen.problems(exercise)
     judgement.reached.add("runs")
     if not given.error:
         judgement.reached |= set(BASIC) - {"independent calls"}
@@ -202,8 +146,7 @@ def _judge_one(exercise, seen, given, judgement):
             judgement.failed["shape"] = (problem, seen.example)  # (1, 6) says more than (1, 1)
     computed = not any(problem.check in COMPUTED for problem in found)
     (judgement.passing if computed else judgement.failing).append(seen.example)
-    if not given.error:
-        judgement.cases.append(_case(exercise, seen.example, given, found))
+    judgement.seen.append(seen)
     if given.changed:
         names = ", ".join(sorted({argument_name(exercise, path) for path in given.changed}))
         judgement.fail("inputs unchanged", f"{exercise.function} changes {names}, which belongs to the caller", seen.example)
@@ -212,12 +155,6 @@ def _judge_one(exercise, seen, given, judgement):
     if computed and given.values and not judgement.remark:
         expected = seen.example.expected[exercise.function]
         judgement.remark = imprecision(exercise.gives, given.values, expected, allowance(exercise, seen.example)) or ""
-
-
-def _case(exercise, example, given, found):
-    wrong_paths = {problem.path for problem in found if problem.check in COMPUTED}
-    values = {path: leaf for path, leaf in leaves(given.values) if isinstance(leaf, np.ndarray | np.generic | float | int)}
-    return Case(example, values, {path: path not in wrong_paths for path in example.expected[exercise.function]})
 
 
 def _all_larger(example):
@@ -260,12 +197,12 @@ def _state_may_explain(exercise, seen):
     error = seen.results[exercise.function].error
     if error and error.type in ("NotImplementedError", "Stopped", "NotReached", "Skipped"):
         return False
-    return any(problem.check in COMPUTED for problem in wrong(exercise, seen.example, seen.results[exercise.function]))
+    return not seen.computes(exercise)
 
 
 def _differs_afresh(group, examples, fresh):
     """Return the functions that are right in a fresh process; the head first, whose state the others inherit."""
-    right = [e.function for e in group if all(computes(e, s) for s in fresh)]
+    right = [e.function for e in group if all(s.computes(e) for s in fresh)]
     return right[:1] if right else []
 
 

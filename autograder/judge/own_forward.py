@@ -12,8 +12,9 @@ import numpy as np
 
 from autograder.cases.store import Example
 from autograder.judge.compare import number, place
-from autograder.judge.function import COMPUTED, Judgement
+from autograder.judge.function import Judgement
 from autograder.judge.script import first_step, read, results, script
+from autograder.judge.seen import COMPUTED
 from autograder.judge.session import SPARE, Session, Stopped
 from autograder.spec import Exercise
 from autograder.tree import count, leaves

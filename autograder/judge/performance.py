@@ -103,14 +103,21 @@ def decide(ratios: list[float], threshold: float) -> bool | None:
     return False if middle - margin > math.log(threshold) else None
 
 
+class Unmeasured(Exception):
+    """Our own solution could not be measured; nobody pays for that."""
+
+
 def _pair(group, inputs, batch, session, ours):
     theirs, their_answers = _timed(session, batch, inputs)
-    mine, my_answers = _timed(ours, batch, inputs)
+    try:
+        mine, my_answers = _timed(ours, batch, inputs)
+    except Raised as raised:
+        raise Unmeasured from raised
     return theirs / max(mine, 1e-9), _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
 
 
 def _timed(session, batch, inputs):
-    worker = session.worker()
+    worker = _worker(session)
     before = worker.cpu_ns()
     answers = _run(session, batch, inputs)
     return (worker.cpu_ns() - before) / 1e9, answers
@@ -132,7 +139,11 @@ def _alike(theirs, ours) -> bool:
 def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
     """Return a sentence when peak memory at the larger size is far above our solution's."""
     sizes = {cost.memory: 2 * cost.sizes[cost.memory]}
-    theirs, mine = (min(_growth(s, bench, cost, sizes, repetition) for repetition in (1, 2)) for s in (session, ours))
+    theirs = min(_growth(session, bench, cost, sizes, repetition) for repetition in (1, 2))
+    try:
+        mine = min(_growth(ours, bench, cost, sizes, repetition) for repetition in (1, 2))
+    except Raised as raised:
+        raise Unmeasured from raised
     if theirs > MEMORY_FACTOR * mine + MEMORY_FLOOR_KIB:
         return f"{cost.function} needs {theirs / 1024:.0f} MiB at {cost.memory} = {sizes[cost.memory]}, ours {mine / 1024:.0f} MiB: does something grow faster than {cost.memory}?"
     return None
@@ -141,13 +152,20 @@ def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | N
 def _growth(session, bench, cost, sizes, repetition):
     group, inputs, batch = bench.scripts(cost, 100 + repetition, **sizes)
     session.renew()
-    worker = session.worker()
+    worker = _worker(session)
     worker.reset_peak()
     before = worker.peak_kib()
     outcome = read(group, inputs, _run(session, batch, inputs))
     if error := next((o.error for o in outcome.values() if o.error), None):
         raise Raised(f"{cost.function} raised {error.type}: {error.message}")
     return max(worker.peak_kib() - before, 0)
+
+
+def _worker(session):
+    try:
+        return session.worker()
+    except Stopped as stopped:
+        raise Raised(f"the submission {stopped.detail}") from None
 
 
 def _run(session, batch, inputs):
@@ -169,4 +187,6 @@ def measure(bench: Bench, cost: Cost, session: Session, ours: Session | None) ->
             found["memory"] = memory(bench, cost, session, ours)
     except Raised as raised:
         found["speed"] = str(raised)
+    except Unmeasured:
+        pass
     return found

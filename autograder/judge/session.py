@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from autograder.sandbox.steps import Answer, Error, Step
+from autograder.sandbox.steps import Answer, Error, LoadError, Step
 
 #: CPU seconds allowed for one call, for one batch of calls, and for everything a submission does.
 CALL_CPU, BATCH_CPU, BUDGET_CPU = 2.0, 6.0, 60.0
@@ -16,6 +16,14 @@ WALL = 5.0
 
 #: Bytes of a reply beyond what the reference's own results take.
 SPARE = 1 << 20
+
+
+#: Seconds that loading may take before it counts against the budget.
+FREE_LOADING = 0.5
+
+
+class KitError(Exception):
+    """The kit itself failed; this never costs points."""
 
 
 class Exhausted(Exception):
@@ -56,6 +64,8 @@ class Session:
         ``serve(name, args) -> value`` for the functions that the grader serves.
     served : frozenset of str
         Names of those functions.
+    first : runner
+        A worker that is loaded already.
     """
 
     spawn: Callable
@@ -64,7 +74,10 @@ class Session:
     serve: Callable | None = None
     clock: Clock = field(default_factory=Clock)
     spent: float = 0.0
-    _worker: object = None
+    first: object = None
+
+    def __post_init__(self):
+        self._worker = self.first
 
     def names(self) -> list[str]:
         """Return the public functions that the submission defines."""
@@ -73,10 +86,25 @@ class Session:
     def worker(self):
         """Return the worker in use; a new one when the last was stopped."""
         if self._worker is None:
-            self._worker = self.spawn()
-            if self.served:
-                self._worker.serve(self.served)
+            started = time.monotonic()
+            try:
+                self._worker = self.spawn()
+                if self.served:
+                    self._worker.serve(self.served)
+            except self.faults as fault:
+                raise self._stopped(fault) from None
+            except LoadError as error:  # it could be loaded before, and now it cannot
+                raise Stopped("load", f"could not be loaded again: {error.type}: {error.message}") from None
+            finally:
+                self.spent += max(time.monotonic() - started - FREE_LOADING, 0.0)
         return self._worker
+
+    def _stopped(self, fault) -> Stopped:
+        """Return what to raise for a fault; one of the kit's own is not the submission's."""
+        self.renew()
+        if fault.kind == "zygote":
+            raise KitError(fault.detail) from fault
+        return Stopped(fault.kind, fault.detail)
 
     def renew(self) -> None:
         """Forget the worker, so that the next call runs in a fresh process."""
@@ -103,8 +131,7 @@ class Session:
             used = max(time.monotonic() - started, 0.0) / (WALL if fault.kind == "timeout" else 1.0)
             self.spent += max(min(used, limit), 0.0)
             self.clock.student += min(used, limit)
-            self.renew()
-            raise Stopped(fault.kind, fault.detail) from None
+            raise self._stopped(fault) from None
 
     def run_each(self, scripts: Iterable[list[Step]], cap: int, patience: int = 2) -> list[list[Answer]]:
         """Run scripts one at a time after a batch was stopped, to find the guilty call; give up after some stops."""

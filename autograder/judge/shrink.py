@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
 from autograder.cases.build import group_inputs, plans
+from autograder.cases.oracle import Oracle
 from autograder.cases.plan import Plan, make
 from autograder.cases.store import Example
 from autograder.judge.compare import Problem
-from autograder.judge.function import COMPUTED, computes, look, wrong
-from autograder.cases.oracle import Oracle
+from autograder.judge.seen import COMPUTED, look
 from autograder.judge.session import Exhausted, Session, Stopped
 from autograder.spec import Exercise
 
@@ -66,7 +66,7 @@ def _example(group, inputs, plan, oracle):
 
 def _problem(pair, exercise, check, example, session):
     seen = look(pair, [example], session)[0]
-    if exercise is not pair[0] and not computes(pair[0], seen):
+    if exercise is not pair[0] and not seen.computes(pair[0]):
         return None
-    found = wrong(exercise, example, seen.results[exercise.function])
+    found = seen.problems(exercise)
     return next((problem for problem in found if problem.check == check), None)

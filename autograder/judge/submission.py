@@ -11,17 +11,17 @@ from autograder.exercises import load as load_assignment
 from autograder.judge import carry
 from autograder.judge.function import Judgement, judge_group
 from autograder.judge.laws import try_laws
+from autograder.judge.loading import load
 from autograder.judge.milestone import CHECKS, run_milestone
 from autograder.judge.own_forward import judge_on_own_forward
 from autograder.judge.performance import Bench, measure
-from autograder.judge.session import BUDGET_CPU, Clock, Exhausted, Session
+from autograder.judge.session import BUDGET_CPU, Clock, Exhausted, Session, Stopped
 from autograder.judge.verdicts import FAILED, NOT_WRITTEN, PASSED, entry_result, function_result
 from autograder.report.model import FunctionResult
-from autograder.sandbox.steps import Fault, LoadError
+from autograder.sandbox.steps import Fault
 from autograder.spec import Assignment, Bonus, Exercise, groups
 
-#: A placeholder for a module that was not handed in: its functions are not written, and are served when needed.
-MISSING = 'def {name}(*args):\n    raise NotImplementedError("{name} is not written yet")\n'
+OUT_OF_TIME = f"had used up its {BUDGET_CPU:g} s of computing"
 
 
 @dataclass
@@ -31,10 +31,6 @@ class Graded:
     functions: list[FunctionResult]
     messages: list[str] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
-
-
-class KitError(Exception):
-    """The kit itself failed; this never costs points."""
 
 
 @dataclass
@@ -74,37 +70,16 @@ class Grader:
         started, clock = time.process_time(), Clock()
         ours_before = self.ours.clock.student if self.ours else 0.0
         messages: list[str] = []
-        loaded = self._loadable(dict(files), messages)
+        loaded = load(self.spawn, self.assignment, files, messages)
         if loaded is None:
             functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
         else:
-            functions = list(_Grading(self, loaded, clock, messages).results())
+            functions = list(_Grading(self, *loaded, clock, messages).results())
         if self.forget:
             self.forget()
         baseline = self.ours.clock.student - ours_before if self.ours else 0.0
         timing = {"student": clock.student, "baseline": baseline, "judging": time.process_time() - started}
         return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()})
-
-    def _loadable(self, files, messages):
-        """Return the files with unusable required modules replaced; None when the main module cannot be loaded."""
-        names = {name: [e.function for e in self.assignment.prerequisites] for name in self.assignment.requires}
-        placeholder = {name: "".join(MISSING.format(name=f) for f in functions) for name, functions in names.items()}
-        whole = {**placeholder, **{name: files[name] for name in placeholder if name in files}, self.assignment.name: files[self.assignment.name]}
-        for _ in range(len(whole)):
-            try:
-                self.spawn(whole).close()
-                return whole
-            except LoadError as error:
-                messages.append(f"{error.module}.py could not be loaded: {error.type}: {error.message}" + (f" (line {error.line})" if error.line else ""))
-                if error.module not in placeholder:
-                    return None
-                whole[error.module] = placeholder[error.module]
-            except Fault as fault:
-                if fault.kind == "zygote":
-                    raise KitError(fault.detail) from fault
-                messages.append(f"{self.assignment.name}.py could not be loaded: it {fault.detail}")
-                return None
-        return None
 
     def oracle(self):
         """Return the live reference, or None without torch."""
@@ -121,19 +96,18 @@ class Grader:
 class _Grading:
     """One submission on its way through the judge."""
 
-    def __init__(self, grader: Grader, files: Mapping[str, str], clock: Clock, messages: list[str]):
+    def __init__(self, grader: Grader, files: Mapping[str, str], worker, clock: Clock, messages: list[str]):
         self.grader, self.files, self.clock, self.messages = grader, files, clock, messages
         self.assignment = grader.assignment
-        self.session = self._session()
+        self.session = self._session(first=worker)
         self.judgements: dict[str, Judgement] = {}
         self.carried: set[str] = set()
         self.served: dict[str, frozenset[str]] = {}
         self.exhausted = False
 
-    def _session(self, served: frozenset[str] = frozenset()) -> Session:
-        session = Session(lambda: self.grader.spawn(self.files), (Fault,), served, self.grader.serve, self.clock)
-        session.spent = self.clock.student
-        return session
+    def _session(self, served: frozenset[str] = frozenset(), first=None) -> Session:
+        spawn = lambda: self.grader.spawn(self.files)  # noqa: E731
+        return Session(spawn, (Fault,), served, self.grader.serve, self.clock, self.clock.student, first)
 
     def results(self) -> Iterator[FunctionResult]:
         """Yield one result per entry of the points table."""
@@ -161,7 +135,7 @@ class _Grading:
     def _judged(self, group, session):
         examples = self.grader.bank.groups.get(group[0].function, [])
         if self.exhausted:
-            return {e.function: _out_of_time(e) for e in group}
+            return {e.function: _not_judged(e, OUT_OF_TIME) for e in group}
         try:
             judgements = judge_group(group, examples, session)
             try_laws(self.assignment, group, examples, session, judgements)
@@ -170,11 +144,9 @@ class _Grading:
         except Exhausted:
             self.exhausted = True
             self.messages.append(f"The submission used up its {BUDGET_CPU:g} s of computing; what came after {group[0].function} was not judged.")
-            return {e.function: _out_of_time(e) for e in group}
-        except Fault as fault:
-            if fault.kind == "zygote":
-                raise KitError(fault.detail) from fault
-            raise
+            return {e.function: _not_judged(e, OUT_OF_TIME) for e in group}
+        except Stopped as stopped:
+            return {e.function: _not_judged(e, stopped.detail) for e in group}
 
     def _again(self, group):
         """Judge a group again with what it uses served by the grader, where that was wrong."""
@@ -247,7 +219,6 @@ class _Grading:
 
     def _measure(self, cost):
         """Return check -> None or sentence."""
-        self.session.renew()
         try:
             return measure(self.grader.bench, cost, self.session, self.grader.ours)
         except Exhausted:
@@ -314,10 +285,8 @@ class _Grading:
         return entry_result(name, points, verdict, rows, carried and verdict == PASSED)
 
 
-def _out_of_time(exercise: Exercise) -> Judgement:
+def _not_judged(exercise: Exercise, why: str) -> Judgement:
     judgement = Judgement(exercise)
-    judgement.fail("runs", f"{exercise.function} was not judged: the submission had used up its {BUDGET_CPU:g} s of computing")
+    judgement.fail("runs", f"{exercise.function} was not judged: the submission {why}")
     judgement.reached.add("runs")
     return judgement
-
-

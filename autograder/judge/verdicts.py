@@ -9,7 +9,8 @@ import numpy as np
 from autograder.cases.store import Example
 from autograder.diagnose.recognise import diagnose
 from autograder.judge.compare import Problem
-from autograder.judge.function import COMPUTED, Judgement
+from autograder.judge.function import Judgement
+from autograder.judge.seen import COMPUTED
 from autograder.judge.words import sizes, when
 from autograder.report.model import Check, Counterexample, FunctionResult
 from autograder.spec import Exercise
@@ -34,7 +35,7 @@ def function_result(exercise: Exercise, judgement: Judgement, carried: bool, sma
     checks = tuple(_check(name, judgement, (small or {}).get(name)) for name in judgement.checks())
     verdict = verdict_of(judgement)
     score = exercise.points if verdict in (PASSED, UNDECIDED) else 0
-    named = diagnose(exercise.function, judgement.cases, known) if set(judgement.failed) & set(COMPUTED) else None
+    named = diagnose(exercise.function, judgement.cases(), known) if set(judgement.failed) & set(COMPUTED) else None
     return FunctionResult(exercise.function, score, exercise.points, verdict, carried and verdict == PASSED, checks, named, judgement.remark if verdict == PASSED else "")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from autograder.cases.plan import TYPICAL
 from autograder.cases.store import Example
 
@@ -30,12 +32,12 @@ def _kind(passing, failing):
 
 
 def _mask(example):
-    return example.plan.get("mask", "full") if any(getattr(v, "dtype", None) == bool for v in example.inputs.values()) else "full"
+    return example.plan.get("mask", "full") if any(getattr(v, "dtype", None) == np.bool_ for v in example.inputs.values()) else "full"
 
 
 def sizes(example: Example) -> str:
     """Return the sizes of an example: ``T = 2, all other sizes 1``."""
-    given = {s: n for s, n in example.plan["sizes"].items()}
+    given = dict(example.plan["sizes"])
     larger = {s: n for s, n in given.items() if n != 1}
     if len(larger) < len(given) and larger:
         return ", ".join(f"{s} = {n}" for s, n in larger.items()) + ", all other sizes 1"
