@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder import exercises, percent, release
+from autograder import exercises, release
 from autograder.cases import store
+from autograder.release import percent
 from autograder.sandbox import sources
 from autograder.spec import groups
 

@@ -7,8 +7,8 @@ import json
 import nbformat
 import pytest
 
-from autograder.percent import SourceError, definitions, read
-from autograder.release import build, handout, module, notebook, release, to_json
+from autograder.release import SourceError, build, handout_text, module_text, notebook_of, read, release, to_json
+from autograder.release.percent import definitions
 from autograder.spec import Assignment, Bonus, Exercise, Milestone, law
 
 
@@ -118,7 +118,7 @@ def cells():
 
 
 def test_the_stub_has_the_heads_and_nothing_of_the_solution():
-    assert module(cells(), TINY) == STUB
+    assert module_text(cells(), TINY) == STUB
 
 
 def test_no_released_file_has_solution_text():
@@ -128,14 +128,14 @@ def test_no_released_file_has_solution_text():
 
 
 def test_the_notebook_is_valid_with_one_cell_per_function_and_no_outputs():
-    book = nbformat.reads(to_json(notebook(cells())), as_version=4)
+    book = nbformat.reads(to_json(notebook_of(cells())), as_version=4)
     nbformat.validate(book)
     assert [cell.id for cell in book.cells if cell.cell_type == "code" and "tags" not in cell.metadata][1:] == ["double", "halve", "given", "treble"]
     assert all(not cell.outputs and cell.execution_count is None for cell in book.cells if cell.cell_type == "code")
 
 
 def test_cells_of_the_notebook_only_lose_their_signs_and_keep_their_tag():
-    tagged = [(cell["metadata"]["tags"], "".join(cell["source"])) for cell in notebook(cells())["cells"] if cell["metadata"]]
+    tagged = [(cell["metadata"]["tags"], "".join(cell["source"])) for cell in notebook_of(cells())["cells"] if cell["metadata"]]
     assert tagged == [
         (["notebook"], 'from autograder.report.notebook import checker\n\ncheck = checker("tiny")'),
         (["check"], 'check("double")'),
@@ -143,30 +143,30 @@ def test_cells_of_the_notebook_only_lose_their_signs_and_keep_their_tag():
 
 
 def test_the_notebook_is_the_same_each_time_and_an_edit_changes_one_cell_only():
-    before, same = notebook(cells()), notebook(cells())
-    after = notebook(read(SOURCE.replace("Read *this* first", "Read this"), "tiny.py"))
+    before, same = notebook_of(cells()), notebook_of(cells())
+    after = notebook_of(read(SOURCE.replace("Read *this* first", "Read this"), "tiny.py"))
     assert before == same
     assert [one == other for one, other in zip(before["cells"], after["cells"], strict=True)].count(False) == 1
 
 
 def test_equal_cells_get_different_ids():
-    book = notebook(read('# %% tags=["check"]\n#| check()\n# %% tags=["check"]\n#| check()\n', "x.py"))
+    book = notebook_of(read('# %% tags=["check"]\n#| check()\n# %% tags=["check"]\n#| check()\n', "x.py"))
     assert len({cell["id"] for cell in book["cells"]}) == 2
     nbformat.validate(nbformat.from_dict(book))
 
 
 def test_the_solved_notebook_runs():
     namespace = {}
-    for cell in notebook(cells(), solved=True)["cells"]:
+    for cell in notebook_of(cells(), solved=True)["cells"]:
         if cell["cell_type"] == "code" and not cell["metadata"]:
             exec("".join(cell["source"]), namespace)
     assert namespace["double"](3) == 6
     assert namespace["halve"](3) == 1.5
-    assert "SOLUTION" not in to_json(notebook(cells(), solved=True))
+    assert "SOLUTION" not in to_json(notebook_of(cells(), solved=True))
 
 
 def test_the_handout_has_text_points_and_heads():
-    text = handout(cells(), TINY)
+    text = handout_text(cells(), TINY)
     assert text.startswith("# Doubling\n\n## How to work\n")
     assert "Read *this* first: $y = 2x$." in text
     assert "| `double` | 60 | Twice the input \\| gives twice the output. |" in text

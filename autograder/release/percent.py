@@ -110,9 +110,12 @@ def definitions(code: str) -> list[tuple[str | None, str]]:
     return [(name, part) for name, part in parts if part]
 
 
-def solution_lines(cell: Cell) -> list[str]:
-    """Return the lines between the markers of a cell: what must not be handed out."""
-    return [line for begin, end in _regions(cell, "") for line in cell.lines[begin + 1 : end]]
+def without_docstring(code: str) -> str:
+    """Drop the source's own module docstring: the stub has another, the notebook its text."""
+    body = ast.parse(code).body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+        return "\n".join(code.splitlines()[body[0].end_lineno :]).strip("\n")
+    return code
 
 
 def _cells(lines: list[str], name: str) -> Iterator[Cell]:
