@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from autograder import paths
+from autograder import ours
 from autograder.cases.store import Bank
 from autograder.exercises import load as load_assignment
 from autograder.judge.session import Session
 from autograder.judge.submission import Grader
 from autograder.sandbox import Fault, Sandbox, Served
 from autograder.spec import Assignment
-
-
-class CourseError(ValueError):
-    """Something of the course is missing; the message says what and where to put it."""
 
 
 @contextmanager
@@ -41,24 +37,13 @@ def open_grader(bank: Bank, *, sandbox: Sandbox | None = None, shrink: bool = Tr
             yield grader
         return
     assignment = load_assignment(bank.assignment)
-    files = our_files(assignment)
-    ours = Session(lambda: sandbox.spawn(files), (Fault,))
+    files = ours.solution(assignment)
+    baseline = Session(lambda: sandbox.spawn(files), (Fault,))
     with Served(lambda: sandbox.spawn(files), _with_cache(assignment)) as served:
         try:
-            yield Grader(bank, sandbox.spawn, ours, served, served.drop, shrink)
+            yield Grader(bank, sandbox.spawn, baseline, served, served.drop, shrink)
         finally:
-            ours.close()
-
-
-def our_files(assignment: Assignment) -> Mapping[str, str]:
-    """Return module -> source of our own solution, after the modules that it requires."""
-    files = {}
-    for name in (*assignment.requires, assignment.name):
-        path = paths.solution(name)
-        if path is None:
-            raise CourseError(f"the solution of {name} is not there. Grading needs the course's folder: run handgrad inside it, or set HANDGRAD_COURSE to its path.")
-        files[name] = path.read_text(encoding="utf-8")
-    return files
+            baseline.close()
 
 
 def _with_cache(assignment: Assignment) -> frozenset[str]:

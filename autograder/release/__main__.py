@@ -41,7 +41,7 @@ def _release_one(assignment: Assignment, root: Path, *, bank: bool):
 def _release_bank(assignment: Assignment, out: Path) -> Path:
     from autograder.cases.build import PUBLIC_SEED
     from autograder.cases.store import save
-    from autograder.course.bank import make
+    from autograder.judge.banks import make
 
     path = out / f"{assignment.name}.bank.npz"
     save(make(assignment.name, PUBLIC_SEED, public=True), path)

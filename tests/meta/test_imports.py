@@ -17,7 +17,7 @@ LAYERS = (
     {"autograder", "spec", "tree", "training", "paths"},
     {"exercises"},
     {"cases", "diagnose"},
-    {"report", "judge", "sandbox", "release", "answers"},
+    {"report", "judge", "sandbox", "release", "answers", "ours"},
     {"course"},
     {"cli", "demo"},
 )

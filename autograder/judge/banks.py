@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autograder import paths
+from autograder import ours, paths
 from autograder.cases.store import Bank
 from autograder.exercises import load as load_assignment
 
@@ -23,11 +23,10 @@ def make(assignment: str, seed: int, *, public: bool = False, progress: Callable
         Called with what is being made.
     """
     from autograder.cases.build import build
-    from autograder.course.grading import our_files
     from autograder.diagnose.misconceptions import load
     from autograder.judge.foresee import foresee
 
     declared = load_assignment(assignment)
     bank = build(declared, seed, public=public, progress=progress)
     progress("misconceptions")
-    return foresee(bank, declared, our_files(declared), load(assignment, paths.solution(assignment)))
+    return foresee(bank, declared, ours.solution(declared), load(assignment, paths.solution(assignment)))
