@@ -35,7 +35,7 @@ def release(assignment: Assignment, source: Path, out: Path) -> list[Path]:
     """
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in build(assignment, source.read_text(encoding="utf-8"), source.name).items():
+    for name, text in build(assignment, source.read_text(encoding="utf-8"), "/".join(source.parts[-3:])).items():
         written.append(out / name)
         written[-1].write_text(text, encoding="utf-8")
     return written

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from autograder import exercises, paths
+from autograder.cases.store import BankError, save
 from autograder.release import SourceError, release
 from autograder.spec import Assignment
 
@@ -25,7 +26,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for name in asked.assignments or [name for name in exercises.names() if paths.solution(name)]:
             _release_one(exercises.load(name), root, bank=not asked.no_bank)
-    except (SourceError, OSError) as error:
+    except ImportError as error:
+        print(f"building an example bank needs {error.name}: run make install, or leave the banks as they are with --no-bank", file=sys.stderr)
+        return 2
+    except (SourceError, BankError, OSError) as error:
         print(error, file=sys.stderr)
         return 3
     return 0
@@ -40,7 +44,6 @@ def _release_one(assignment: Assignment, root: Path, *, bank: bool):
 
 def _release_bank(assignment: Assignment, out: Path) -> Path:
     from autograder.cases.build import PUBLIC_SEED
-    from autograder.cases.store import save
     from autograder.judge.banks import make
 
     path = out / f"{assignment.name}.bank.npz"
