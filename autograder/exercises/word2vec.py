@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from autograder.cases.plan import draw_floats
+from autograder.fill import draw_floats
 from autograder.spec import Assignment, Choice, Cost, Draw, Exercise, Float64, Ids, Mask, Milestone, Number, Uniforms, law
 from autograder.training import departs, train
 
@@ -273,7 +273,7 @@ nearest = Exercise(
 
 CLASSES, MEMBERS, LENGTH, WINDOW = 12, 15, 6000, 2
 WIDTH, NEGATIVES, BATCH, RATE = 16, 5, 256, 0.03
-FOLLOWED, STEPS, NEIGHBOURS, ASKED = 30, 140, 5, 60
+FOLLOWED, STEPS, FRESH, NEIGHBOURS, ASKED = 30, 140, 40, 5, 60
 WORDS = CLASSES * MEMBERS
 MODELS = ("skipgram_negative", "cbow_negative")
 
@@ -305,7 +305,7 @@ def made_batches(model, tokens, rng):
 
 
 def batches_of_text(call, model, tokens, rng):
-    """Yield batches that the student's functions make from the corpus."""
+    """Yield batches that the student's functions make from the corpus; after some, the same again."""
     if model == "skipgram_negative":
         center, outside = np.asarray(call("skipgram_pairs", tokens, WINDOW)).T
         columns, predicted = (center, outside), outside
@@ -313,10 +313,13 @@ def batches_of_text(call, model, tokens, rng):
         center, context, mask = map(np.asarray, call("cbow_windows", tokens, WINDOW))
         columns, predicted = (context, mask, center), center
     p = call("negative_distribution", np.bincount(tokens, minlength=WORDS))
-    while True:
-        rows = rng.permutation(len(predicted))[:BATCH]
-        negatives = call("draw_negatives", p, predicted[rows], rng.random((BATCH, NEGATIVES)))
-        yield *(column[rows] for column in columns), negatives
+    made = []
+    for step in range(STEPS - FOLLOWED):
+        if step < FRESH:
+            rows = rng.permutation(len(predicted))[:BATCH]
+            negatives = call("draw_negatives", p, predicted[rows], rng.random((BATCH, NEGATIVES)))
+            made.append((*(column[rows] for column in columns), negatives))
+        yield made[step % FRESH]
 
 
 def loss_and_dense_gradients(call, model):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from autograder.cases.edges import edges
-from autograder.cases.plan import Plan, cast, draw_mask, make, typical_sizes
+from autograder.cases.plan import Plan, cast, make, typical_sizes
 from autograder.cases.store import Bank, BankError, Example, load, save
 from autograder.exercises import load as load_assignment
+from autograder.fill import draw_mask
 from autograder.tree import leaves
 
 RNN = load_assignment("rnn")
