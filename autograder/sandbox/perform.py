@@ -75,6 +75,15 @@ class _Performer:
         """Run one step; append its value, or the mark for none, to `values`."""
         watch = _Watch(step.layout, steps, values)
         values.append(_FAILED)
+        try:
+            return self.attempt(step, values, watch)
+        except self.through:
+            raise
+        except BaseException as exc:  # noqa: BLE001  a class of the student's own that raises when it is looked at, or no memory
+            return Answer(error=describe(exc, self.files))
+
+    def attempt(self, step: Step, values: list, watch: _Watch) -> Answer:
+        """Hand out the arguments, call, look at what came of it."""
         function = self.find(step.fn)
         if function is None:
             return Answer(error=Error("Missing", f"there is no function {step.fn}"))
@@ -106,10 +115,6 @@ class _Performer:
             back = tuple(self.copier(args[i]) for i in step.back)
         except Unsendable as why:
             sent, error = None, Error("WrongReturn", f"{step.fn} returned {why}")
-        except self.through:
-            raise
-        except BaseException as exc:  # noqa: BLE001  a container class of the student's own, or no memory left
-            sent, error = None, describe(exc, self.files)
         # The order matters: what is seen comes first, garbage last.
         changed, shared = watch.changed(args), watch.shared(step, value)
         for i in step.overwrite:
