@@ -95,7 +95,7 @@ def _present(group, session, judgements):
 
 def _judge(exercise, head, seen, judgement):
     """Collect the first problem of every check; a backward is judged where its forward is right."""
-    usable = [s for s in seen if exercise is head or s.computes(head)]
+    usable = [s for s in seen if exercise is head or (s.computes(head) and not s.results[head.function].error)]
     if _unwritten(exercise, [s.results[exercise.function].error for s in seen]):
         judgement.written = False
         return
@@ -214,7 +214,7 @@ def _independence(group, examples, session, judgements):
     head, others = group[0], group[1:]
     pair = _two_alike([e for e in examples if e in judgements[head.function].passing])
     others = [e for e in others if judgements[e.function].written and not set(judgements[e.function].failed) & {"runs", "shape", "finite", "values"}]
-    if not pair or not others:
+    if not pair or not others or "independent calls" in judgements[head.function].failed:
         return
     one, two = pair
     for check, steps, at in (("independent calls", _interleaved(head, others, one, two), 2), ("own memory", _overwritten(head, others, one), 1)):
