@@ -93,6 +93,7 @@ class Zygote:
             rules = None if self.rules is None else _RULES
             layers = jail.confine(self.limits, rules, self.abi, self.filtered, self.user)
             sys.stdout = sys.stderr = inside.Output(1, (self.limits.output_kib << 10) * 7 // 8)
+            random.seed(0)  # a fork has changed it
             worker = inside.Inside(_CHANNEL)
             worker.hello(layers)
             worker.serve()
@@ -134,7 +135,6 @@ def _warm_up() -> None:
     for dtype in (np.float64, np.float32):  # BLAS allocates its buffers at the first product
         _ = np.ones((64, 64), dtype) @ np.ones((64, 64), dtype)
     np.random.seed(0)  # noqa: NPY002  the global state that students may use
-    random.seed(0)
     builtins.exit = builtins.quit = sys.exit  # "python -S" leaves them out
     sys.stdin = None
 
