@@ -1,5 +1,7 @@
 # Everything happens in .venv; nothing outside this folder is touched. `make help` says what there is.
-PYTHON ?= python3
+RECENT := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+# The first that is recent enough; looked for only when .venv is made.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do $$python $(RECENT) 2>/dev/null && echo $$python && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Where PyTorch's CPU builds are, asked only when the usual sources have none (on Linux the usual one has CUDA builds only).
@@ -38,7 +40,7 @@ clean: ## remove .venv and what tests and builds leave behind
 	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "handgrad needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) $(RECENT) || { echo "handgrad needs Python 3.11 or newer, and none was found. Say where it is: make install PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu install python3-venv." >&2; exit 1; }
 	@# Torch first and alone, so that a source without CPU builds cannot spoil the rest. Pinned to +cpu on Linux: a CUDA build never fits.
