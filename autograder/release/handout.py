@@ -35,7 +35,7 @@ def handout_text(cells: list[Cell], assignment: Assignment) -> str:
     if parts and parts[0].startswith("# "):
         title, _, rest = parts[0].partition("\n")
         parts[0] = rest.strip()
-    requires = "".join(f"\n- Your own `{name}.py` is imported here: put it in this folder, or leave it in `../{name}/`." for name in assignment.requires)
+    requires = "".join(f"\n- Your own `{name}.py` is imported: put a copy into this folder, and hand it in too." for name in assignment.requires)
     entry = ENTRY.format(
         intro=title, name=assignment.name, first=assignment.exercises[0].function, requires=requires, points=points_table(assignment)
     )  # fmt: skip
