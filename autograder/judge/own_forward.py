@@ -177,6 +177,8 @@ def _total(head, exercise, inputs, answer):
     outcome = results(head, answer)
     if outcome.error:
         return None
+    if any(np.shape(outcome.values[name[1:]]) != np.shape(inputs[name]) for name in exercise.takes):
+        return None
     try:
         total = sum(float(np.sum(inputs[name] * outcome.values[name[1:]])) for name in exercise.takes)
     except (TypeError, ValueError):
