@@ -212,9 +212,10 @@ class _Grading:
         return self._entry("performance", performance.points, None, checks)
 
     def _measured(self, cost):
-        """Return rows ``(check, passed, sentence)``; a wrong or carried function is left out."""
-        if cost.function in self.carried or cost.function not in self.passed:
-            return [(f"{cost.function}: {check}", None, f"left out: {cost.function} is not right by itself") for check in ("vectorised", "speed") if check != "vectorised" or cost.vectorised]
+        """Return rows ``(check, passed, sentence)``; left out where a function that is measured is wrong or carried."""
+        wrong = [e.function for e in self.grader.bench.group(cost) if e.function in self.carried or e.function not in self.passed]
+        if wrong:
+            return [(f"{cost.function}: {check}", None, f"left out: {wrong[0]} is not right by itself") for check in ("vectorised", "speed") if check != "vectorised" or cost.vectorised]
         return [(f"{cost.function}: {check}", sentence is None, sentence or "") for check, sentence in self._measure(cost).items()]
 
     def _measure(self, cost):
