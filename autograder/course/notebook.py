@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 
-from autograder.course.text import quoted, sentence_of
+from autograder.report.text import quoted, sentence_of
 
 #: Characters of code, cells, and statements outside functions that are looked at.
 MOST_CODE, MOST_CELLS, MOST_STATEMENTS = 1 << 20, 2_000, 5_000

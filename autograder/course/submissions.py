@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autograder.course.notebook import NotebookError, extract
-from autograder.course.text import listed, quoted, shown
+from autograder.report.text import listed, quoted, shown
 from autograder.spec import Assignment
 
 #: Bytes that a file may have. Notebooks carry pictures in their outputs.

@@ -1,0 +1,259 @@
+"""A class run with a grader that is played: what is done stays done, whatever happens in between."""
+
+import contextlib
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from autograder.cases.store import Bank, save
+from autograder.course import run as class_run
+from autograder.course.journal import Journal, JournalError
+from autograder.course.run import Order, RunError, run
+from autograder.course.submissions import SubmissionError
+from autograder.exercises import load as load_assignment
+from autograder.judge.session import KitError
+from autograder.judge.submission import Graded
+from autograder.judge.verdicts import FAILED, PASSED, entry_result
+from autograder.report.jsonfile import validate
+
+RNN = load_assignment("rnn")
+ROOT = Path(__file__).resolve().parents[2]
+ISOLATION = {"level": "filtered", "layers": ["rlimits"], "canary": {"read files": "blocked"}}
+
+
+class PlayedGrader:
+    """Does what the submission says: ``right``, ``wrong``, ``kit`` (a fault of ours), ``once``, ``dies``, ``slow``."""
+
+    def grade(self, files):
+        words = files["rnn"].split()
+        if "log" in words:
+            with open(words[-1], "a") as file:
+                file.write("graded\n")
+        if "kit" in words:
+            raise KitError("no zygote")
+        if "once" in words and not os.path.exists(words[-1]):
+            Path(words[-1]).touch()
+            os._exit(3)
+        if "dies" in words:
+            os._exit(3)
+        if "slow" in words:
+            time.sleep(0.3)
+        verdict = PASSED if "right" in words else FAILED
+        rows = [("runs", verdict == PASSED, "" if verdict == PASSED else "f raised ValueError: =1+1 [bold] (line 1)")]
+        return Graded([entry_result(name, points, verdict, rows) for name, points in RNN.points_table()], [], {"student": 0.1})
+
+
+@contextlib.contextmanager
+def played(bank):
+    yield PlayedGrader()
+
+
+def isolation():
+    return ISOLATION
+
+
+def must_not_run():
+    raise AssertionError("there was nothing to run")
+
+
+@pytest.fixture
+def bank(tmp_path):
+    save(Bank("rnn", True, {}), tmp_path / "bank.npz")
+    return tmp_path / "bank.npz"
+
+
+@pytest.fixture
+def order(tmp_path, bank):
+    folder = tmp_path / "submitted"
+    folder.mkdir()
+    return Order(folder, "rnn", bank, tmp_path / "out")
+
+
+def hand_in(order, **sources):
+    for student, source in sources.items():
+        (order.folder / f"{student}.py").write_text(source)
+
+
+def rows(order):
+    with open(order.out / "grades.csv", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+def stored(order, student):
+    return json.loads((order.out / "results" / f"{student}.json").read_text())
+
+
+def test_a_class_is_graded_and_every_result_fits_the_schema(order):
+    hand_in(order, ann="right", bob="wrong")
+    (order.folder / "cyd").mkdir()
+    outcome = run(order, played, isolation)
+    assert [result["score"] for result in outcome.results] == [100, 0, 0]
+    assert outcome.exit_code == 3
+    for student in ("ann", "bob", "cyd"):
+        validate(stored(order, student))
+    assert rows(order)["ann"]["total"] == "100"
+    assert rows(order)["cyd"]["note"] == "There is no rnn.py and no rnn.ipynb."
+    assert list(rows(order)["ann"]) == ["student", *(name for name, _ in RNN.points_table()), "total", "note"]
+
+
+def test_what_is_done_is_not_done_again_and_what_changed_is(order, tmp_path):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}", bob=f"right log {log}")
+    run(order, played, isolation)
+    outcome = run(order, played, must_not_run)
+    assert outcome.reused == 2
+    assert log.read_text().count("graded") == 2
+    hand_in(order, bob=f"wrong log {log}")
+    assert [result["score"] for result in run(order, played, isolation).results] == [100, 0]
+    assert log.read_text().count("graded") == 3
+
+
+def test_force_grades_again_those_who_are_named(order, tmp_path):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}", bob=f"right log {log}")
+    run(order, played, isolation)
+    outcome = run(Order(**{**vars(order), "force": True, "students": ("ann",)}), played, isolation)
+    assert (outcome.reused, len(outcome.results)) == (1, 2)
+    assert log.read_text().count("graded") == 3
+    with pytest.raises(RunError, match="no submission of zoe"):
+        run(Order(**{**vars(order), "students": ("zoe",)}), played, isolation)
+
+
+def test_a_fault_of_the_kit_costs_no_points_and_is_tried_again_next_time(order):
+    hand_in(order, ann="right", bob="kit", cyd="dies")
+    outcome = run(order, played, isolation)
+    assert outcome.exit_code == 4
+    assert [result["score"] for result in outcome.results] == [100, None, None]
+    validate(stored(order, "bob"))
+    assert rows(order)["bob"]["total"] == ""
+    assert "no zygote" in rows(order)["bob"]["note"]
+    assert (order.out / "faults.log").read_text().count("---") == 2
+    hand_in(order, bob="right", cyd="right")
+    assert run(order, played, isolation).exit_code == 0
+
+
+def test_a_worker_that_dies_once_is_replaced(order, tmp_path):
+    hand_in(order, ann="right", bob=f"right once {tmp_path / 'mark'}", cyd="right")
+    outcome = run(Order(**{**vars(order), "jobs": 2}), played, isolation)
+    assert [result["score"] for result in outcome.results] == [100, 100, 100]
+
+
+def test_a_cell_is_no_formula(order):
+    (order.folder / "=cmd|calc!A0.py").write_text("right")
+    (order.folder / "-eve").mkdir()
+    run(order, played, isolation)
+    assert {"'=cmd|calc!A0", "'-eve"} == set(rows(order))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database at all" * 100, None])
+def test_a_broken_journal_is_set_aside_and_made_again_from_the_results(order, damage):
+    hand_in(order, ann="right", bob="wrong")
+    run(order, played, isolation)
+    journal = order.out / "journal.sqlite"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:5000] + bytes(len(whole) - 5000) if damage is None else damage)
+    outcome = run(order, played, must_not_run)
+    assert [result["score"] for result in outcome.results] == [100, 0]
+    if damage != b"":
+        assert "kept as journal.sqlite.broken-1" in outcome.notes[0]
+        assert (order.out / "journal.sqlite.broken-1").exists()
+
+
+def test_a_journal_that_is_gone_is_made_again_and_so_are_results(order):
+    hand_in(order, ann="right")
+    run(order, played, isolation)
+    (order.out / "journal.sqlite").unlink()
+    assert run(order, played, must_not_run).reused == 1
+    (order.out / "results" / "ann.json").unlink()
+    run(order, played, must_not_run)
+    assert stored(order, "ann")["score"] == 100
+
+
+def test_a_journal_of_another_version_is_set_aside(order):
+    order.out.mkdir()
+    with sqlite3.connect(order.out / "journal.sqlite") as base:
+        base.execute("PRAGMA user_version=99")
+    base.close()
+    hand_in(order, ann="right")
+    assert "it has version 99" in run(order, played, isolation).notes[0]
+
+
+def test_a_folder_has_one_run_at_a_time(order):
+    order.out.mkdir()
+    with Journal(order.out), pytest.raises(JournalError, match="Another run"):
+        Journal(order.out)
+
+
+def test_out_must_not_lie_among_the_submissions(order):
+    hand_in(order, ann="right")
+    with pytest.raises(RunError, match="would be taken for one"):
+        run(Order(**{**vars(order), "out": order.folder / "graded"}), played, isolation)
+
+
+def test_a_bank_of_another_assignment_is_refused(order, tmp_path):
+    save(Bank("lstm", True, {}), tmp_path / "bank.npz")
+    with pytest.raises(RunError, match="a bank of lstm, not of rnn"):
+        run(order, played, isolation)
+
+
+def test_an_empty_folder_is_refused(order):
+    with pytest.raises(SubmissionError, match="holds no submissions"):
+        run(order, played, isolation)
+
+
+def test_a_full_disk_is_said_in_one_line(order, monkeypatch):
+    def full(*args, **named):
+        raise OSError(28, "No space left on device")
+
+    hand_in(order, ann="right")
+    monkeypatch.setattr(class_run.jsonfile, "atomic", full)
+    with pytest.raises(RunError, match="disk of .* is full. Make room and run the same command again"):
+        run(order, played, isolation)
+
+
+def test_a_full_disk_under_the_journal_is_said_in_one_line(order):
+    order.out.mkdir()
+    with Journal(order.out) as journal:
+        journal._base.execute("PRAGMA max_page_count=3")
+        with pytest.raises(JournalError, match="is full. Make room"):
+            journal.add({"student": "ann", "assignment": "rnn", "submission_sha256": "", "bank": "", "engine": "", "text": "x" * 100_000})
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from autograder.course.run import Order, run
+from tests.unit.test_run import played, isolation
+if __name__ == "__main__":
+    run(Order(Path({folder!r}), "rnn", Path({bank!r}), Path({out!r}), 2), played, isolation)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_goes_on_where_it_was(order, tmp_path, signum):
+    log = tmp_path / "log"
+    hand_in(order, **{f"s{i:02d}": f"right slow log {log}" for i in range(12)})
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), folder=str(order.folder), bank=str(order.bank), out=str(order.out)))
+    process = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list((order.out / "results").glob("s*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signum)
+    process.wait()
+    done = len(list((order.out / "results").glob("s*.json")))
+    assert 3 <= done < 12
+    outcome = run(order, played, isolation)
+    assert outcome.reused >= done
+    assert [result["score"] for result in outcome.results] == [100] * 12
+    assert not list(order.out.rglob(".*.unfinished"))
+    assert log.read_text().count("graded") <= 12 + 2 * 2  # at most what was under way is done twice
