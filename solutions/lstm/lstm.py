@@ -264,7 +264,7 @@ def init_lstm(normals_x, normals_h, forget_bias):
     D, H = len(normals_x), len(normals_h)
     b = np.zeros(4 * H, dtype=normals_h.dtype)
     b[H : 2 * H] = forget_bias
-    return normals_x / np.sqrt(D).astype(normals_x.dtype), normals_h / np.sqrt(H).astype(normals_h.dtype), b
+    return normals_x / D**0.5, normals_h / H**0.5, b
     ### END SOLUTION
 
 
