@@ -50,6 +50,12 @@ class Example:
     envelope: dict[str, dict[str, float]]
     foreseen: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
+    @property
+    def ordinary(self) -> bool:
+        """Whether nothing is zeroed, saturated or masked away, so that a wrong formula shows."""
+        plan = self.plan
+        return plan.get("scale", "unit") in ("unit", "damped", "large upstream") and not plan.get("zero") and plan.get("mask") != "empty"
+
     @cached_property
     def largest_input(self) -> float:
         """The largest absolute float among the inputs."""

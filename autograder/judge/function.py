@@ -136,7 +136,7 @@ def _without_forward(exercise, head, seen, session, judgement):
 
 
 def _judge_one(exercise, seen, given, judgement):
-    found = seen.problems(exercise)
+    found = [problem for problem in seen.problems(exercise) if problem.check != "dtype" or not _cast_before(exercise, seen)]
     judgement.reached.add("runs")
     if not given.error:
         judgement.reached |= set(BASIC) - {"independent calls"}
@@ -155,6 +155,11 @@ def _judge_one(exercise, seen, given, judgement):
     if computed and given.values and not judgement.remark:
         expected = seen.example.expected[exercise.function]
         judgement.remark = imprecision(exercise.gives, given.values, expected, allowance(exercise, seen.example)) or ""
+
+
+def _cast_before(exercise, seen):
+    """Whether forward has the wrong dtype already: its cache brings it on, and one error is not charged twice."""
+    return exercise.forward is not None and any(problem.check == "dtype" for problem in seen.problems(exercise.forward))
 
 
 def _all_larger(example):

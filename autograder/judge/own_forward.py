@@ -44,7 +44,8 @@ def judge_on_own_forward(group: tuple[Exercise, ...], examples: list[Example], s
 
 
 def _telling(example):
-    return min(example.plan["sizes"].values(), default=2) >= 2 and example.plan["fill"] == "normal"
+    zeroed = bool(example.plan.get("zero"))  # there a forward that forgets the input is right, and its backward can be judged
+    return min(example.plan["sizes"].values(), default=2) >= 2 and example.plan["fill"] == "normal" and (example.ordinary or zeroed)
 
 
 def _excuse(judgement):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from autograder.cases.store import Bank
 from autograder.exercises import load as load_assignment
@@ -14,17 +14,26 @@ from autograder.judge.own_forward import judge_on_own_forward
 from autograder.judge.session import Exhausted, Session
 from autograder.judge.verdicts import FAILED, function_result
 from autograder.report.model import FunctionResult
+from autograder.sandbox.live import Live
 from autograder.sandbox.local import Local
 from autograder.sandbox.steps import Fault
 from autograder.spec import Assignment, groups
 
 
-class _Here(Local):
+class _Clock:
     """The student's own process; its clock is that of this process."""
 
     def cpu_ns(self) -> int:
         """Return the CPU time of this process."""
         return time.process_time_ns()
+
+
+class _Here(_Clock, Local):
+    """Sources, loaded here."""
+
+
+class _Live(_Clock, Live):
+    """Functions that are here already."""
 
 
 def check(assignment: str | Assignment, files: Mapping[str, str], bank: Bank, functions: Iterable[str] | None = None) -> Iterator[FunctionResult]:
@@ -44,8 +53,18 @@ def check(assignment: str | Assignment, files: Mapping[str, str], bank: Bank, fu
     LoadError
         A file cannot be loaded.
     """
+    return _checked(assignment, lambda: _Here(files), bank, functions)
+
+
+def check_live(assignment: str | Assignment, namespace: Mapping[str, object], bank: Bank, functions: Iterable[str] | None = None) -> Iterator[FunctionResult]:
+    """Yield the results of functions that are defined already, in a notebook's namespace; otherwise as `check`."""
+    name = assignment if isinstance(assignment, str) else assignment.name
+    return _checked(assignment, lambda: _Live(namespace, name), bank, functions)
+
+
+def _checked(assignment, spawn: Callable, bank, functions) -> Iterator[FunctionResult]:
     assignment = load_assignment(assignment) if isinstance(assignment, str) else assignment
-    session = Session(lambda: _Here(files), (Fault,))
+    session = Session(spawn, (Fault,))
     session.worker()
     wanted, judged = set(functions or ()), {}
     for group in groups((*assignment.exercises, *(e for part in assignment.bonus for e in part.exercises))):

@@ -10,6 +10,7 @@ from autograder.cases.store import Example
 
 def when(passing: list[Example], failing: list[Example]) -> str:
     """Return ``fails whenever T ≥ 2, passes at T = 1``, or "" when no single size or kind decides."""
+    passing = [example for example in passing if example.ordinary]
     for symbol in (s for s in TYPICAL if failing and s in failing[0].plan["sizes"]):
         good, bad = ({e.plan["sizes"].get(symbol, 0) for e in some} for some in (passing, failing))
         if good == {1} and 1 not in bad:

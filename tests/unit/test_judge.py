@@ -1,0 +1,261 @@
+"""The judge's rules one by one, in process, on edits of our own rnn solution."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from autograder import ours, paths
+from autograder.cases import store
+from autograder.exercises import load
+from autograder.judge import carry, loading, performance, selfcheck, words
+from autograder.judge.session import BUDGET_CPU, Exhausted, KitError, Session, Stopped
+from autograder.sandbox import sources
+from autograder.sandbox.local import Local
+from autograder.sandbox.steps import Answer, Fault, Step
+
+RNN = load("rnn")
+SOURCE = ours.solution(RNN)["rnn"]
+BANK = store.load(paths.public_bank("rnn"))
+STUB = "def {}(*args):\n    raise NotImplementedError\n"
+
+
+def edited(*edits: tuple[str, str], append: str = "") -> str:
+    source = SOURCE
+    for before, after in edits:
+        assert source.count(before) == 1, before
+        source = source.replace(before, after)
+    return source + "\n" + append
+
+
+def check(source: str, *functions: str) -> dict:
+    return {result.name: result for result in selfcheck.check(RNN, {"rnn": source}, BANK, functions)}
+
+
+def sentence(result) -> str:
+    return next(result.problems).sentence
+
+
+# ------------------------------------------------------------------------------------------------- functions
+
+
+def test_a_right_answer_passes_everything():
+    assert {result.verdict for result in check(SOURCE).values()} == {"passed"}
+
+
+def test_an_unwritten_function_is_said_to_be_so_and_earns_nothing():
+    (result,) = check(SOURCE + STUB.format("affine_forward"), "affine_forward").values()
+    assert (result.verdict, result.score) == ("not written yet", 0)
+
+
+def test_a_missing_function():
+    (result,) = check(SOURCE + "\ndel clip_global_norm", "clip_global_norm").values()
+    assert sentence(result) == "clip_global_norm is not defined"
+
+
+def test_the_sentence_says_where_and_from_which_size_on():
+    result = check(edited(("da.sum(axis=0)", "da.mean(axis=0)")), "rnn_step_backward")["rnn_step_backward"]
+    assert sentence(result).startswith("db[0] is ")
+    assert "fails whenever N ≥ 2, passes at N = 1" in sentence(result)
+    assert result.diagnosis.name == "mean over the batch"
+
+
+@pytest.mark.parametrize(
+    ("edit", "name", "says"),
+    [
+        (("da.sum(axis=0)", "da.sum(axis=0, keepdims=True)"), "shape", "db has shape (1, 6), but should have (6,)"),
+        (("h = np.tanh(x @ Wx + h_prev @ Wh + b)\n", "h = np.tanh(x @ Wx + h_prev @ Wh + b).astype(float)\n"), "dtype", "h has dtype float64, but should be float32 when the inputs are float32"),
+        (("da = dh * (1 - h**2)", "dh *= 1 - h**2; da = dh"), "inputs unchanged", "changes dh"),
+        (("return h, (x, h_prev, Wx, Wh, h.copy())", "return h, (x, h_prev, Wx, Wh, h)"), "own memory", "overwritten"),
+        (("x, h_prev, Wx, Wh, h = cache\n", "x, h_prev, Wx, Wh, h = cache\n    h *= 0.5\n"), "values", "should be"),
+        (("return da @ Wx.T, da", "return 0, da"), "shape", "dx is an int"),
+        (("return da @ Wx.T, ", "return "), "runs", "returned 4 values, but should return 5 values: dx, dh_prev, dWx, dWh, db"),
+        (("da = dh * (1 - h**2)", "da = dh / 0 * (1 - h**2)"), "finite", "is inf, but should be"),
+    ],
+)
+def test_each_check_says_what_is_wrong(edit, name, says):
+    pair = check(edited(edit), "rnn_step_forward", "rnn_step_backward")
+    problems = {problem.name: problem.sentence for result in pair.values() for problem in result.problems}
+    assert name in problems, problems
+    assert says in problems[name], problems
+
+
+def test_state_between_calls_is_found_by_a_replay_in_a_fresh_process():
+    keeps = "_first = {}\n_right = affine_forward\ndef affine_forward(h, W, b):\n    b = _first.setdefault('b', b)\n    b = b if b.shape == W.shape[1:] else np.zeros(W.shape[1:])\n    return _right(h, W, b)\n"
+    result = check(edited(append=keeps), "affine_forward")["affine_forward"]
+    assert "independent calls" in {problem.name for problem in result.problems}
+
+
+def test_a_backward_right_for_the_students_own_forward_keeps_its_points():
+    wrong_pair = edited(("h = np.tanh(x @ Wx + h_prev @ Wh + b)", "h = np.tanh(x @ Wx + h_prev @ Wh - b)"), ("h_prev.T @ da, da.sum(axis=0)", "h_prev.T @ da, -da.sum(axis=0)"))
+    pair = check(wrong_pair, "rnn_step_forward", "rnn_step_backward")
+    assert [result.verdict for result in pair.values()] == ["failed", "passed"]
+    assert "your own rnn_step_forward" in pair["rnn_step_backward"].remark
+
+
+def test_a_backward_wrong_for_both_forwards_fails():
+    wrong_pair = edited(("h = np.tanh(x @ Wx + h_prev @ Wh + b)", "h = np.tanh(x @ Wx + h_prev @ Wh - b)"), ("da = dh * (1 - h**2)", "da = dh * (1 - h)"))
+    assert check(wrong_pair, "rnn_step_backward")["rnn_step_backward"].verdict == "failed"
+
+
+def test_being_consistent_with_a_forward_that_ignores_an_input_is_no_merit():
+    lazy = edited(("h_prev @ Wh + b)\n", "0 * b)\n"), ("x.T @ da, h_prev.T @ da, da.sum(axis=0)", "x.T @ da, 0 * Wh, 0 * da.sum(axis=0)"), ("da @ Wh.T", "0 * h_prev"))
+    assert check(lazy, "rnn_step_backward")["rnn_step_backward"].verdict == "failed"
+
+
+def test_a_backward_whose_forward_never_runs_cannot_be_judged_yet():
+    result = check(edited(append=STUB.format("affine_forward")), "affine_backward")["affine_backward"]
+    assert (result.verdict, sentence(result)) == ("failed", "affine_backward cannot be judged until affine_forward runs")
+
+
+def test_a_self_check_points_to_what_must_be_mended_first():
+    result = check(edited(("da = dh * (1 - h**2)", "da = dh")), "rnn_step_backward", "rnn_backward")["rnn_backward"]
+    assert result.remark == "rnn_step_backward, which it may use, is not right yet: mend that first."
+
+
+def test_an_endless_function_is_stopped_and_the_others_are_judged():
+    verdicts = check(edited(append="def affine_forward(h, W, b):\n    while True:\n        pass\n"), "affine_forward", "clip_global_norm")
+    assert "did not finish within" in sentence(verdicts["affine_forward"])
+    assert verdicts["clip_global_norm"].verdict == "passed"
+
+
+# -------------------------------------------------------------------------------------------- carrying forward
+
+
+def test_what_a_function_may_call_is_followed_to_the_end():
+    found = carry.closure(RNN, ["char_lm_loss"])
+    assert {"rnn_step_forward", "rnn_step_backward", "embedding_backward"} <= found
+    assert "sample" not in found
+
+
+def test_partners_are_served_together():
+    assert carry.with_partners(RNN, {"rnn_step_backward"}) == {"rnn_step_forward", "rnn_step_backward"}
+
+
+def test_enough_is_counted_in_points():
+    names = ("rnn_step_forward", "rnn_step_backward")  # 6 and 12 points
+    assert carry.enough(RNN, names, {"rnn_step_backward"})
+    assert not carry.enough(RNN, names, {"rnn_step_forward"})
+    assert not carry.enough(RNN, names, set())
+
+
+# --------------------------------------------------------------------------------------------------- loading
+
+
+def test_a_missing_required_module_becomes_unwritten_functions():
+    assignment = load("seq2seq")
+    messages: list[str] = []
+    files, _ = loading.load(lambda files: sources.load(files), assignment, {"seq2seq": "x = 1"}, messages)
+    assert list(files) == ["lstm", "seq2seq"]
+    assert "not written yet" in files["lstm"]
+
+
+def test_a_syntax_error_is_told_with_its_line():
+    messages: list[str] = []
+    assert loading.load(lambda files: sources.load(files), RNN, {"rnn": "x = 1\ndef f(:\n"}, messages) is None
+    assert messages == ["rnn.py could not be loaded: SyntaxError: invalid syntax (line 2)"]
+
+
+def test_a_broken_sandbox_is_the_kits_fault():
+    def spawn(files):
+        raise Fault("zygote", "cannot be run")
+
+    with pytest.raises(KitError):
+        loading.load(spawn, RNN, {"rnn": ""}, [])
+
+
+# ---------------------------------------------------------------------------------------------------- session
+
+
+class Runner:
+    """A worker that takes a given time, or fails."""
+
+    def __init__(self, seconds=0.0, fault=None):
+        self.seconds, self.fault, self.used = seconds, fault, 0.0
+
+    def run(self, batch, **_):
+        self.used += self.seconds
+        if self.fault:
+            raise self.fault
+        return [[Answer(1) for _ in script] for script in batch]
+
+    def cpu_ns(self):
+        return int(self.used * 1e9)
+
+    def close(self):
+        pass
+
+
+def test_the_budget_of_a_submission_ends_it():
+    session = Session(lambda: Runner(seconds=BUDGET_CPU / 2), (Fault,))
+    for _ in range(2):
+        session.run([[Step("f", ())]], 0)
+    with pytest.raises(Exhausted):
+        session.run([[Step("f", ())]], 0)
+
+
+def test_a_fault_of_the_submission_and_one_of_the_kit():
+    session = Session(lambda: Runner(fault=Fault("died", "crashed")), (Fault,))
+    with pytest.raises(Stopped, match="crashed"):
+        session.run([[Step("f", ())]], 0)
+    session = Session(lambda: Runner(fault=Fault("zygote", "cannot be run")), (Fault,))
+    with pytest.raises(KitError):
+        session.run([[Step("f", ())]], 0)
+
+
+def test_a_stopped_batch_is_run_call_by_call_to_find_the_guilty_one():
+    source = "def good():\n    return 1\ndef bad():\n    while True: pass\n"
+    session = Session(lambda: Here({"m": source}), (Fault,))
+    good, bad, after = session.run_each([[Step("good", ())], [Step("bad", ())], [Step("good", ())]], 0)
+    assert (good[0].value, bad[0].error.type, after[0].value) == (1, "Stopped", 1)
+
+
+class Here(Local):
+    def cpu_ns(self):
+        return time.thread_time_ns()
+
+
+# ------------------------------------------------------------------------------------------------ performance
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [([1.0, 1.1], None), ([1.0, 1.1, 0.9], True), ([40.0, 42.0, 39.0], False), ([4.0, 5.0, 6.0], None), ([1.0, 30.0, 1.0, 2.0], True)],
+)
+def test_the_sequential_test_waits_until_it_is_sure(ratios, verdict):
+    assert performance.decide(ratios, 5.0) is verdict
+
+
+def test_undecided_passes_and_our_own_trouble_costs_nothing():
+    def unmeasured(*_):
+        raise performance.Unmeasured
+
+    cost = RNN.performance.costs[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(performance, "vectorised", lambda *_: None)
+        patch.setattr(performance, "speed", unmeasured)
+        assert performance.measure(None, cost, None, object()) == {"vectorised": None}
+
+
+# ------------------------------------------------------------------------------------------------------ words
+
+
+def example(mask="full", name="e", **sizes):
+    inputs = {"mask": np.ones(1, bool)} if mask != "none" else {}
+    return store.Example(name, {"sizes": sizes, "mask": mask}, inputs, {}, {})
+
+
+def test_when_it_fails_is_said_only_when_one_size_decides():
+    assert words.when([example(T=1), example(T=1)], [example(T=2), example(T=5)]) == "fails whenever T ≥ 2, passes at T = 1"
+    assert words.when([example(T=2)], [example(T=1)]) == "fails whenever T = 1, passes at T ≥ 2"
+    assert words.when([example(T=3)], [example("holes", T=3)]) == "fails whenever something is masked, passes without a mask"
+    assert words.when([example(T=1), example(T=2)], [example(T=2)]) == ""
+    assert words.when([], [example(T=2)]) == ""
+
+
+def test_sizes_are_told_shortly():
+    assert words.sizes(example(N=1, T=2)) == "T = 2, all other sizes 1"
+    assert words.sizes(example(N=1, T=1)) == "all sizes 1"
+    assert words.sizes(example(N=3, T=2)) == "N = 3, T = 2"
