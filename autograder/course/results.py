@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
 from autograder import __version__
-from autograder.course.notebook import where
-from autograder.course.submissions import Submission
+from autograder.course.submissions import Submission, in_cells
 from autograder.judge.submission import Graded
 from autograder.judge.verdicts import FAILED, NOT_WRITTEN, UNDECIDED
 from autograder.report.model import Check, FunctionResult, SubmissionResult, total
@@ -20,13 +18,11 @@ from autograder.spec import Assignment
 #: Versions that a result depends on.
 PACKAGES = ("numpy", "torch", "hypothesis")
 
-_LINE = re.compile(r"\(line (\d+)\)")
-
 
 def judged(submission: Submission, graded: Graded, assignment: Assignment, bank: str, isolation: Mapping) -> SubmissionResult:
     """Return the result of a submission that ran."""
-    functions = tuple(_in_cells(entry, submission, assignment) for entry in graded.functions)
-    messages = [*submission.notes, *(_in_cells_of(text, submission) for text in graded.messages), *_says_nothing(functions, assignment)]
+    functions = tuple(_in_cells(entry, submission, assignment.name) for entry in graded.functions)
+    messages = [*submission.notes, *(in_cells(submission, text.partition(".py ")[0])(text) for text in graded.messages), *_says_nothing(functions, assignment)]
     return replace(
         _result(submission, assignment, bank, functions, messages),
         score=total(functions),
@@ -93,21 +89,6 @@ def _says_nothing(functions, assignment) -> list[str]:
     return [f"{assignment.name}.py defines none of the functions that are graded. Is it the right file?"]
 
 
-# ------------------------------------------------------------------------------------------- lines of notebooks
-
-
-def _in_cells(entry: FunctionResult, submission: Submission, assignment: Assignment) -> FunctionResult:
-    """Say cell and line in the sentences about a notebook."""
-    if assignment.name not in submission.cells:
-        return entry
-    rewrite = _rewriter(submission.cells[assignment.name])
+def _in_cells(entry: FunctionResult, submission: Submission, module: str) -> FunctionResult:
+    rewrite = in_cells(submission, module)
     return replace(entry, checks=tuple(replace(check, sentence=rewrite(check.sentence)) for check in entry.checks))
-
-
-def _in_cells_of(text: str, submission: Submission) -> str:
-    module = text.partition(".py ")[0]
-    return _rewriter(submission.cells[module])(text) if module in submission.cells else text
-
-
-def _rewriter(lines) -> Callable[[str], str]:
-    return lambda text: _LINE.sub(lambda match: f"({where(lines, int(match[1]))})", text)

@@ -33,6 +33,10 @@ class RunError(Exception):
     """The run cannot go on; the message says why and what to do."""
 
 
+class OrderError(RunError):
+    """What is asked for makes no sense."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What is to be graded, and how.
@@ -124,7 +128,7 @@ def run(order: Order, opener: Callable, isolation: Callable[[], Mapping], displa
     assignment = load_assignment(order.assignment)
     bank = store.load(order.bank)
     if bank.assignment != assignment.name:
-        raise RunError(f"{order.bank} is a bank of {bank.assignment}, not of {assignment.name}. Choose another --bank.")
+        raise OrderError(f"{order.bank} is a bank of {bank.assignment}, not of {assignment.name}. Choose another --bank.")
     found = submissions.find(order.folder, assignment)
     with _writable(order) as folder, Journal(order.out) as journal:
         class_run = _Run(order, assignment, bank, journal, folder, display or Silent())
@@ -138,7 +142,7 @@ def run(order: Order, opener: Callable, isolation: Callable[[], Mapping], displa
 def _writable(order) -> Iterator[Path]:
     """Make the output folder; say a full disk or a folder without permission in one line."""
     if order.out.resolve().is_relative_to(order.folder.resolve()):
-        raise RunError(f"--out {order.out} lies among the submissions, and would be taken for one. Choose a folder outside {order.folder}.")
+        raise OrderError(f"--out {order.out} lies among the submissions, and would be taken for one. Choose a folder outside {order.folder}.")
     try:
         results_folder = order.out / "results"
         results_folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +180,7 @@ class _Run:
     def _chosen(self, found):
         students = set(self.order.students)
         if unknown := students - {submission.student for submission in found}:
-            raise RunError(f"There is no submission of {', '.join(sorted(unknown))}.")
+            raise OrderError(f"There is no submission of {', '.join(sorted(unknown))}.")
         return students or {submission.student for submission in found}
 
     def _settled(self, submission, chosen) -> bool:

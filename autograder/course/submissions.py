@@ -12,13 +12,14 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograder.course.notebook import NotebookError, extract
+from autograder.course.notebook import NotebookError, extract, where
 from autograder.report.text import listed, quoted, shown
 from autograder.spec import Assignment
 
@@ -30,6 +31,8 @@ MOST_ENTRIES = 20_000
 
 #: Folders that tools leave behind.
 SKIPPED = {"__pycache__", "lost+found"}
+
+_LINE = re.compile(r"\(line (\d+)\)")
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
@@ -137,6 +140,14 @@ def read(path: Path, assignment: Assignment) -> Submission:
         return _whole("", {**{name: m for name, m in modules.items() if m}, assignment.name: main})
     finally:
         os.close(folder)
+
+
+def in_cells(submission: Submission, module: str) -> Callable[[str], str]:
+    """Return a function that says cell and line, in place of the line, in what is said about a module made from a notebook."""
+    if module not in submission.cells:
+        return lambda text: text
+    lines = submission.cells[module]
+    return lambda text: _LINE.sub(lambda match: f"({where(lines, int(match[1]))})", text)
 
 
 # -------------------------------------------------------------------------------------------------- the class

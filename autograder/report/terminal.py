@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -123,8 +124,9 @@ class ClassDisplay:
     def __init__(self, console: Console):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.console = console
-        columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        self.console, self.count, self.total = console, 0, 0
+        times = (TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), *times)
         # Redrawn with each student and twice a second; a pipe gets the lines only.
         self.progress = Progress(*columns, console=console, refresh_per_second=2, transient=True, disable=not console.is_terminal)
         self.bar = self.progress.add_task("grading", total=None)
@@ -138,9 +140,25 @@ class ClassDisplay:
 
     def begin(self, total: int) -> None:
         """So many submissions are to be looked at."""
+        self.total = total
         self.progress.update(self.bar, total=total)
 
     def student(self, result: Mapping) -> None:
         """One more is done."""
         self.console.print(student_line(result), soft_wrap=True)
+        self.count += 1
         self.progress.advance(self.bar)
+
+
+def print_class(console: Console, outcome, out: Path) -> None:
+    """Print the table of a class, what the instructor should know, and where the files are."""
+    console.print(class_table(outcome.results, console.width))
+    notes = list(outcome.notes)
+    if outcome.reused:
+        notes.append(f"{outcome.reused} of {len(outcome.results)} were done before and not graded again (--force does).")
+    if outcome.ignored:
+        notes.append(f"No submissions, and left out: {', '.join(outcome.ignored[:10])}{' ...' if len(outcome.ignored) > 10 else ''}.")
+    if failed := sum(result["score"] is None for result in outcome.results):
+        notes.append(f"The kit failed on {failed}: nobody loses points by that. Run the same command again; {out / 'faults.log'} says more.")
+    for line in (*notes, f"grades:  {out / 'grades.csv'}", f"results: {out / 'results'}"):
+        console.print(Text(line), soft_wrap=True)

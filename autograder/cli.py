@@ -1,0 +1,303 @@
+"""The command ``handgrad``. Each command imports what it needs when it runs: a student's check starts without torch, at once.
+
+Exit codes: 0 done; 1 some check failed (``check`` only); 2 wrong usage; 3 input that cannot be graded; 4 a fault of the
+kit; 5 isolation below what is required; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autograder import __version__
+
+OK, FAILED, USAGE, UNGRADABLE, INTERNAL, NOT_ISOLATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+#: Names of exceptions with a message for people -> exit code. Names, since importing the classes would cost a second.
+KNOWN = {
+    "UsageError": USAGE, "OrderError": USAGE, "BankError": USAGE, "CourseError": USAGE, "AnswerError": USAGE,
+    "SubmissionError": UNGRADABLE, "_Missing": UNGRADABLE, "ResultError": UNGRADABLE,
+    "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL,
+    "IsolationError": NOT_ISOLATED,
+}  # fmt: skip
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True, help="Sequence models by hand, graded against PyTorch."
+)
+bank_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make and verify example banks.")
+app.add_typer(bank_app, name="bank")
+
+BankOption = Annotated[Path | None, typer.Option("--bank", help="The example bank; by default the public one.", show_default=False)]
+
+
+class UsageError(Exception):
+    """Called in a way that makes no sense; the message says how to call it."""
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code; every error a user can cause is one line."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return app(standalone_mode=False) or OK
+    except KeyboardInterrupt:
+        return _fail("interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader, e.g. head, has gone; nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:  # noqa: BLE001  the last one to see it says it in one line
+        if hasattr(error, "format_message"):
+            return _usage(error)
+        code = KNOWN.get(type(error).__name__)
+        if code is None:
+            return _internal(error)
+        return _fail(str(error), code)
+
+
+def _usage(error) -> int:
+    """Say in one line what was wrong with the command line; without any words show the help."""
+    message = " ".join(error.format_message().split())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return USAGE
+    path = getattr(getattr(error, "ctx", None), "command_path", "handgrad")
+    return _fail(f"{message} See: {path} --help", USAGE)
+
+
+def _internal(error) -> int:
+    if os.environ.get("HANDGRAD_TRACEBACK"):
+        raise error
+    return _fail(f"a fault of the kit: {type(error).__name__}: {error}. Set HANDGRAD_TRACEBACK=1 and run it again to see where.", INTERNAL)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"handgrad: {message}", file=sys.stderr)
+    return code
+
+
+def _assignment(name: str):
+    from autograder import exercises
+
+    if name not in exercises.names():
+        raise UsageError(f"there is no assignment {name!r}. There are: {', '.join(exercises.names())}.")
+    return exercises.load(name)
+
+
+def _bank_path(given: Path | None, name: str) -> Path:
+    from autograder import paths
+
+    path = given or paths.public_bank(name)
+    if path is None:
+        raise UsageError(f"the public examples of {name} are not here. Run handgrad in the course's folder, or name a file with --bank.")
+    return path
+
+
+def _console():
+    """A pipe gets lines as long as they are."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, **({} if sys.stdout.isatty() else {"width": 160}))
+
+
+# ------------------------------------------------------------------------------------------------------ students
+
+
+@app.command()
+def check(
+    assignment: Annotated[str | None, typer.Argument(help="rnn, lstm, ...; by default the one whose file is here.", show_default=False)] = None,
+    function: Annotated[list[str] | None, typer.Option("--function", "-f", help="Check this function only; may be repeated.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Your .py or .ipynb file.", show_default=False)] = None,
+    bank: BankOption = None,
+) -> int:
+    """Check your own work against stored examples, in this process."""
+    from autograder.course import selfcheck
+
+    target = selfcheck.target(assignment, file, Path.cwd())
+    declared = _assignment(target.assignment)
+    results = selfcheck.results(declared, target.path, _bank_path(bank, declared.name), tuple(function or ()))
+    if target.remark:
+        print(target.remark)
+    return _shown(results, declared)
+
+
+def _shown(results, declared) -> int:
+    from dataclasses import asdict
+
+    from autograder.report import terminal
+
+    console, entries = _console(), []
+    for result in results:
+        entries.append(asdict(result))
+        console.print(terminal.entry_text(entries[-1], console.encoding), soft_wrap=True)
+    console.print(f"{declared.name}: {terminal.summary(entries)}")
+    return OK if all(entry["verdict"] == "passed" for entry in entries) else FAILED
+
+
+# --------------------------------------------------------------------------------------------------- instructors
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="The folder of submissions.", show_default=False)],
+    assignment: Annotated[str, typer.Option("--assignment", "-a", help="Which assignment it is.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="Where results go; by default graded/ASSIGNMENT.", show_default=False)] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes; by default one per core.", show_default=False)] = None,
+    bank: BankOption = None,
+    require_isolation: Annotated[str, typer.Option("--require-isolation", help="none, process, limits, filtered or namespaced.")] = "filtered",
+    force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
+    student: Annotated[list[str] | None, typer.Option("--student", help="Grade this student only; may be repeated.", show_default=False)] = None,
+) -> int:
+    """Grade a class in the sandbox. The same command goes on where an interrupted run stopped."""
+    from autograder.course.run import Order
+
+    declared = _assignment(assignment)
+    order = Order(
+        submissions, declared.name, _bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or _cores(), force, tuple(student or ())
+    )
+    return _graded(order, require_isolation, public=bank is None)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _graded(order, level: str, *, public: bool) -> int:
+    """Grade a class with everything shown; used by ``grade`` and ``demo``."""
+    from functools import partial
+
+    from autograder import ours
+    from autograder.course import isolation
+    from autograder.course.grading import open_grader
+    from autograder.course.run import run
+    from autograder.report import terminal
+    from autograder.sandbox import LEVELS
+
+    if level not in LEVELS:
+        raise UsageError(f"there is no isolation level {level!r}. There are: {', '.join(LEVELS)}.")
+    ours.solution(_assignment(order.assignment))  # says at once where it is missing
+    console = _console()
+    if public:
+        console.print("These are the public examples, which students have too. For grades draw a private bank: handgrad bank build", soft_wrap=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    display = terminal.ClassDisplay(console)
+    try:
+        with display:
+            outcome = run(order, open_grader, partial(isolation.required, level), display)
+    except KeyboardInterrupt:
+        return _fail(f"stopped. {display.count} of {display.total} are graded and kept in {order.out}. Run the same command again to go on.", INTERRUPTED)
+    terminal.print_class(console, outcome, order.out)
+    return outcome.exit_code
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@app.command()
+def isolation() -> int:
+    """Say how strong the walls around student code are on this machine, as seen by a program that tries to get out."""
+    from autograder.course.isolation import observed
+
+    seen = observed()
+    print(f"isolation: {seen['level']}")
+    if seen.get("trouble"):
+        return _fail(f"student code {seen['trouble']}.", NOT_ISOLATED)
+    print(f"layers: {', '.join(seen['layers'])}")
+    for what, came in seen["canary"].items():
+        print(f"  {came:9s} {what}")
+    return OK
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where submissions and results go.")] = Path("demo"),
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes; by default one per core.", show_default=False)] = None,
+    require_isolation: Annotated[str, typer.Option("--require-isolation", help="none, process, limits, filtered or namespaced.")] = "filtered",
+) -> int:
+    """Make a class of 30 rnn submissions, right, wrong, broken and hostile, and grade it."""
+    from autograder.course.demo import make_class
+    from autograder.course.run import Order
+
+    count = make_class(out / "submitted")
+    print(f"{count} submissions are in {out / 'submitted'}.")
+    order = Order(out / "submitted", "rnn", _bank_path(None, "rnn"), out / "graded", jobs or _cores())
+    code = _graded(order, require_isolation, public=False)
+    # Some of them cannot be read; that is what they are for.
+    return OK if code == UNGRADABLE else code
+
+
+# --------------------------------------------------------------------------------------------------------- banks
+
+
+@bank_app.command("build")
+def bank_build(
+    assignment: Annotated[str, typer.Argument(help="rnn, lstm, ...", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", show_default=False)],
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Keep it secret; by default a new one.", show_default=False)] = None,
+) -> int:
+    """Draw a private example bank. Needs the instructor's packages (torch, Hypothesis)."""
+    import secrets
+
+    from autograder.cases import store
+
+    declared = _assignment(assignment)
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}. Make it first.")
+    seed = secrets.randbits(48) if seed is None else seed
+    try:
+        from autograder.judge.banks import make
+
+        made = make(declared.name, seed, progress=lambda name: print(f"  {name}", flush=True))
+    except ImportError as error:
+        raise UsageError(f"building a bank needs {error.name}. Install the instructor's packages: pip install 'handgrad[instructor]'") from None
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    digest = store.save(made, unfinished)
+    os.replace(unfinished, out)
+    print(f"{out}: {declared.name}, {_examples(made)} examples, seed {seed}, sha256 {digest}")
+    return OK
+
+
+@bank_app.command("verify")
+def bank_verify(file: Annotated[Path, typer.Argument(help="The bank.", show_default=False)]) -> int:
+    """Verify that a bank is whole and has examples for every function of its assignment."""
+    from autograder.cases import store
+    from autograder.spec import groups
+
+    bank = store.load(file)
+    declared = _assignment(bank.assignment)
+    if missing := [group[0].function for group in groups(declared.everything) if not bank.groups.get(group[0].function)]:
+        raise store.BankError(f"{file} has no examples for {', '.join(missing)}. Build it again with this version: handgrad bank build {bank.assignment}")
+    print(f"{file}: whole. {bank.assignment}, {'public' if bank.public else 'private'}, {_examples(bank)} examples, sha256 {bank.sha256}")
+    return OK
+
+
+def _examples(bank) -> int:
+    return sum(map(len, bank.groups.values()))
+
+
+# ----------------------------------------------------------------------------------------------------------------
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"handgrad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def handgrad(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")] = False) -> None:
+    """Sequence models by hand, graded against PyTorch."""
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        main()
