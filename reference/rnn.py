@@ -41,7 +41,7 @@ def affine_forward(h, W, b):
 
 
 def rnn_step_forward(x, h_prev, Wx, Wh, b):
-    """Return the next hidden state, h = tanh(x Wx + h_prev Wh + b) (Graves 2012, eq. 3.30 and 3.31).
+    """Return the next hidden state, h = tanh(x Wx + h_prev Wh + b) (Elman 1990; Graves 2012, section 3.2).
 
     Parameters
     ----------
