@@ -6,25 +6,28 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from autograder.tree import leaves, transform
+
 
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) on a dict of arrays, in place."""
+    """Adam (Kingma & Ba 2015, algorithm 1) on a tree of arrays, dicts and lists, in place."""
 
-    def __init__(self, params: dict[str, np.ndarray], rate: float, decay: tuple[float, float] = (0.9, 0.999)):
+    def __init__(self, params, rate: float, decay: tuple[float, float] = (0.9, 0.999)):
         self.rate, self.decay, self.step = rate, decay, 0
-        self.mean = {name: np.zeros_like(value) for name, value in params.items()}
-        self.square = {name: np.zeros_like(value) for name, value in params.items()}
+        self.mean = {path: np.zeros_like(value) for path, value in leaves(params)}
+        self.square = {path: np.zeros_like(value) for path, value in leaves(params)}
 
-    def update(self, params: dict[str, np.ndarray], grads: dict[str, np.ndarray]) -> None:
-        """Change ``params`` by one step along ``grads``."""
+    def update(self, params, grads) -> None:
+        """Change ``params`` by one step along ``grads``, a tree of the same form."""
         self.step += 1
         first, second = self.decay
-        for name, grad in grads.items():
-            self.mean[name] += (1 - first) * (grad - self.mean[name])
-            self.square[name] += (1 - second) * (grad * grad - self.square[name])
-            mean = self.mean[name] / (1 - first**self.step)
-            square = self.square[name] / (1 - second**self.step)
-            params[name] -= self.rate * mean / (np.sqrt(square) + 1e-8)
+        values = dict(leaves(params))
+        for path, grad in leaves(grads):
+            self.mean[path] += (1 - first) * (grad - self.mean[path])
+            self.square[path] += (1 - second) * (grad * grad - self.square[path])
+            mean = self.mean[path] / (1 - first**self.step)
+            square = self.square[path] / (1 - second**self.step)
+            values[path] -= self.rate * mean / (np.sqrt(square) + 1e-8)
 
 
 def train(loss_and_grads: Callable, params: dict, batches: Iterable, rate: float, clip: Callable | None = None) -> Iterator[float]:
@@ -41,7 +44,7 @@ def train(loss_and_grads: Callable, params: dict, batches: Iterable, rate: float
     for batch in batches:
         loss, grads = loss_and_grads(params, batch)
         yield float(loss)
-        optimiser.update(params, {name: np.asarray(g, float) for name, g in (clip(grads) if clip else grads).items()})
+        optimiser.update(params, transform(clip(grads) if clip else grads, lambda grad: np.asarray(grad, float)))
 
 
 def uniform_weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
