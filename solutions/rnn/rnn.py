@@ -750,6 +750,7 @@ def sample(params, start, uniforms, temperature=1.0):
 #| right.semilogy(norms, linewidth=0.5)
 #| right.axhline(1.0, color="black", linewidth=1)
 #| right.set(xlabel="training step", ylabel="global norm", title="Gradient norm before clipping, and the limit")
+#| fig.tight_layout()
 #| plt.show()
 
 # %% tags=["notebook"]
@@ -796,7 +797,8 @@ def sample(params, start, uniforms, temperature=1.0):
 #| ids = np.array([encode([name])[0][0, :11] for name in long_names])
 #| x, _ = embedding_forward(ids, params["embedding"])
 #| dh = rng.normal(size=(len(ids), H)).astype(np.float32)
-#| norms_trained = norms_through_time(x, params["Wx"], params["Wh"], params["b"], dh)
+#| # Without the last one: h0 is no state that has read a letter.
+#| norms_trained = norms_through_time(x, params["Wx"], params["Wh"], params["b"], dh)[:-1]
 #| fig, ax = plt.subplots(figsize=(7, 3))
 #| ax.semilogy(range(len(norms_trained)), norms_trained / norms_trained[0], "o-")
 #| ax.set(xlabel="letters back", ylabel="length of the gradient (1 at the end)", title="The trained network's gradient on its way back")
