@@ -80,7 +80,7 @@ def student_line(result: Mapping) -> Text:
     if result["score"] is None:
         return text.append("could not be judged: ", "yellow").append(_message(result))
     text.append(f"{number(result['score']):>5s} of {number(result['max_score'])}", "green" if result["score"] >= result["max_score"] else "")
-    if not result["submission_sha256"]:
+    if result["messages"]:
         text.append("  ").append(_message(result), "red")
     elif failed := [entry["name"] for entry in result["functions"] if entry["verdict"] == "failed"]:
         more = f" and {len(failed) - 3} more" if len(failed) > 4 else ""
@@ -104,10 +104,12 @@ def class_table(results: Iterable[Mapping], width: int = 100) -> Table:
     table.add_column("total", justify="right", no_wrap=True)
     for result in results:
         table.add_row(Text(result["student"]), *(_cell(entry) for entry in result["functions"][: len(columns)]), _total(result))
-    if columns:
-        table.caption = Text("  ".join(f"{position} {name}" for position, name in enumerate(columns, 1)))
-        table.caption_justify = "left"
     return table
+
+
+def _legend(results) -> Text:
+    """Say which column is which, each pair kept together on its line."""
+    return Text("  ".join(f"{position}\u00a0{entry['name']}" for position, entry in enumerate(results[0]["functions"], 1)))
 
 
 def _cell(entry) -> Text:
@@ -152,7 +154,10 @@ class ClassDisplay:
 
 def print_class(console: Console, outcome, out: Path) -> None:
     """Print the table of a class, what the instructor should know, and where the files are."""
-    console.print(class_table(outcome.results, console.width))
+    table = class_table(outcome.results, console.width)
+    console.print(table)
+    if len(table.columns) > 2:
+        console.print(_legend(outcome.results))
     notes = list(outcome.notes)
     if outcome.reused:
         notes.append(f"{outcome.reused} of {len(outcome.results)} were done before and not graded again (--force does).")
