@@ -25,6 +25,8 @@ ENTRY = """{intro}
 ## Points
 
 {points}
+
+---
 """
 
 
