@@ -135,7 +135,7 @@ def block_backward(dy, cache):
 
 
 def gpt_loss(params, ids, targets, mask, heads):
-    emb, (N, T) = params["embedding"], ids.shape
+    emb, T = params["embedding"], ids.shape[1]
     onehot = np.eye(len(emb), dtype=emb.dtype)
     inputs, wanted = onehot[ids], onehot[targets]
     x = ein("ntv,vd->ntd", inputs, emb) + params["positions"][None, :T]
