@@ -162,7 +162,7 @@ def imprecision(gives: Mapping, actual: Mapping, expected: Mapping, allowance: A
     """Return a remark when a right result is less exact than it could be; it costs nothing."""
     for path, value in expected.items():
         got = actual.get(path) if "[" not in path else None
-        if allowance.dtype != "float64" or not isinstance(got, np.ndarray | float) or value.dtype.kind != "f" or not value.size:
+        if allowance.dtype != "float64" or not isinstance(got, np.ndarray | float) or np.iscomplexobj(got) or value.dtype.kind != "f" or not value.size:
             continue
         error = np.abs(np.asarray(got, np.float64) - value)
         if (error > allowance.tolerance(path, value, IMPRECISE)).any():

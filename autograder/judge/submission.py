@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from autograder.cases.store import Bank
 from autograder.exercises import load as load_assignment
 from autograder.judge import carry
@@ -69,16 +71,22 @@ class Grader:
         """Return verdicts for everything that the assignment grades."""
         started, clock = time.process_time(), Clock()
         ours_before = self.ours.clock.student if self.ours else 0.0
+        training = 0.0
         messages: list[str] = []
         loaded = load(self.spawn, self.assignment, files, messages)
         if loaded is None:
             functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
         else:
-            functions = list(_Grading(self, *loaded, clock, messages).results())
+            clock.loaded(loaded[1])
+            grading = _Grading(self, *loaded, clock, messages)
+            with np.errstate(all="ignore"):  # answers may hold any numbers
+                functions = list(grading.results())
+            training = grading.training
         if self.forget:
             self.forget()
         baseline = self.ours.clock.student - ours_before if self.ours else 0.0
-        timing = {"student": clock.student, "baseline": baseline, "judging": time.process_time() - started}
+        judging = time.process_time() - started
+        timing = {"student": clock.student, "loading": clock.loading, "baseline": baseline, "judging": judging, "milestone": training}
         return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()})
 
     def oracle(self):
@@ -104,6 +112,7 @@ class _Grading:
         self.carried: set[str] = set()
         self.served: dict[str, frozenset[str]] = {}
         self.exhausted = False
+        self.training = 0.0
 
     def _session(self, served: frozenset[str] = frozenset(), first=None) -> Session:
         spawn = lambda: self.grader.spawn(self.files)  # noqa: E731
@@ -121,11 +130,17 @@ class _Grading:
             if self.assignment.performance:
                 yield self._performance()
             if self.assignment.milestone:
-                yield self._milestone()
+                started = self._spent()
+                result = self._milestone()
+                self.training = self._spent() - started
+                yield result
             for part in self.assignment.bonus:
                 yield self._bonus(part)
         finally:
             self.session.close()
+
+    def _spent(self) -> float:
+        return self.clock.student + self.clock.loading + time.process_time()
 
     # ------------------------------------------------------------------------------------------- functions
 

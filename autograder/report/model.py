@@ -93,7 +93,8 @@ class SubmissionResult:
     environment : mapping
         Versions of Python, NumPy and torch, and the machine.
     timing : mapping
-        CPU seconds: ``student``, ``baseline``, ``judging``.
+        CPU seconds: ``student`` (calls), ``loading`` (fork and import), ``baseline`` (our solution), ``judging`` (the grader, the wire
+        included), and ``milestone``, the part of all these that the training run took.
     """
 
     student: str
