@@ -72,31 +72,28 @@ def answer_tree(answer: Answer) -> tuple:
     return fields[:end]
 
 
-def answers_of(tree: object, steps: list[int]) -> list[list[Answer]]:
-    """Read the answers to scripts of so many steps each.
+def answers_of(tree: object, batch: list[list[Step]]) -> list[list[Answer]]:
+    """Read the answers to a batch. What an answer holds is up to the submission, its form is not: a judge can rely on it.
 
     Raises
     ------
     WireError
-        The tree is anything but that.
+        The tree is anything but one answer per step, each of the form that its step asked for.
     """
-    _need(type(tree) is tuple and len(tree) == len(steps), "not one entry per script")
-    return [_script_of(script, count) for script, count in zip(tree, steps, strict=True)]
+    _need(type(tree) is tuple and len(tree) == len(batch), "not one entry per script")
+    return [_script_of(answers, steps) for answers, steps in zip(tree, batch, strict=True)]
 
 
-def _script_of(tree: object, count: int) -> list[Answer]:
-    _need(type(tree) is tuple and len(tree) == count, "not one answer per step")
-    return [_answer_of(fields) for fields in tree]
+def _script_of(tree: object, steps: list[Step]) -> list[Answer]:
+    _need(type(tree) is tuple and len(tree) == len(steps), "not one answer per step")
+    return [_answer_of(fields, step) for fields, step in zip(tree, steps, strict=True)]
 
 
-def _answer_of(fields: object) -> Answer:
+def _answer_of(fields: object, step: Step) -> Answer:
     _need(type(fields) is tuple and 2 <= len(fields) <= 7, "not an answer")
     returned = _name(fields[0]) if type(fields[0]) is str else _count(fields[0])
-    if len(fields) == 2:
-        return Answer(fields[1], returned=returned)
     error, changed, shared, bytecodes, back = (*fields[2:], *(None, (), (), 0, ())[len(fields) - 2 :])
-    _need(type(back) is tuple, "not arguments")
-    return Answer(
+    answer = Answer(
         value=fields[1],
         error=None if error is None else error_of(error),
         changed=_paths(changed),
@@ -105,6 +102,24 @@ def _answer_of(fields: object) -> Answer:
         returned=returned,
         back=back,
     )
+    _need(_fits(answer, step), "not an answer to this step")
+    return answer
+
+
+def _fits(answer: Answer, step: Step) -> bool:
+    """Tell whether an answer has the parts that its step asked for, and no others."""
+    value, returned = answer.value, answer.returned
+    if answer.error is not None:
+        return value is None and answer.back == ()
+    if type(answer.back) is not tuple or len(answer.back) != len(step.back):
+        return False
+    if step.send is not None:
+        there = type(returned) is int and all(-returned <= i < returned for i in step.send)
+        return type(value) is tuple and len(value) == len(step.send) if there else value is None
+    if step.keep:
+        return value is None
+    items = len(value) if isinstance(value, (tuple, list)) else None
+    return items == returned if type(returned) is int else items is None
 
 
 def error_of(fields: object) -> Error:

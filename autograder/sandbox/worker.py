@@ -237,7 +237,7 @@ class Worker:
         caps = wire.Caps(prepared.caps, cap + 2 * _NUMBERS * (1 + sum(prepared.steps)))
         tree, _ = self._request(prepared.encoded, caps, cpu_s, wall_s, serve, cap)
         with self._checked():
-            return messages.answers_of(_done(tree), prepared.steps)
+            return messages.answers_of(_done(tree), prepared.batch)
 
     def serve(self, served: Iterable[str]) -> None:
         """Have exactly these functions computed by the ``serve`` argument of `run` from now on."""
