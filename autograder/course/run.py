@@ -256,5 +256,5 @@ def graded(todo: Iterable[Submission], setting: task.Setting, jobs: int) -> Iter
 def _outcome(future) -> tuple[dict | None, str]:
     try:
         return future.result(), ""
-    except (Exception, CancelledError) as error:
+    except (Exception, CancelledError) as error:  # noqa: BLE001  whatever a job raised is that job's outcome
         return None, "".join(traceback.format_exception(error))

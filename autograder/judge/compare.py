@@ -86,7 +86,7 @@ def _walk_list(kind, path, value, expected, allowance):
         yield Problem("shape", path, f"{path} {what}, but should be a list of {count}")
         return
     for index, item in enumerate(value):
-        inner = {key: k for key, k in kind.kind.items()} if isinstance(kind.kind, Mapping) else kind.kind
+        inner = dict(kind.kind) if isinstance(kind.kind, Mapping) else kind.kind
         yield from _walk(inner if not isinstance(inner, str) else Real(inner), f"{path}[{index}]", item, expected, allowance)
 
 
