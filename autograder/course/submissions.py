@@ -250,7 +250,7 @@ def _no_file(own, module):
     """Say that the file is missing, and which other file may have been meant."""
     with os.scandir(own) as entries:
         names = [entry.name for entry, _ in zip(entries, range(1000), strict=False)]
-    other = sorted(name for name in names if os.path.splitext(name)[1].lower() in CAPS and not name.startswith("."))
+    other = sorted(name for name in names if os.path.splitext(name)[1].lower() in CAPS and not name.startswith(".") and os.path.splitext(name)[0] != module)
     hint = f" There is {listed(other[:3])}: was that meant? Then rename it." if other else ""
     return f"There is no {module}.py and no {module}.ipynb.{hint}"
 

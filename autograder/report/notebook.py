@@ -21,6 +21,7 @@ from autograder.cases import store
 from autograder.exercises import load as load_assignment
 from autograder.judge.selfcheck import check_live
 from autograder.report.model import FunctionResult
+from autograder.report.said import said
 from autograder.report.text import shown
 
 MARKS = {"passed": ("✓", "#2e7d32"), "failed": ("✗", "#c62828"), "not written yet": ("–", "#757575"), "could not judge": ("?", "#b26a00")}
@@ -105,17 +106,10 @@ def _unknown(name, assignment, known):
     return f"{assignment} has no function {shown(name)}. " + (f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known)}.")
 
 
-def _told(result: FunctionResult) -> list[str]:
-    """Return the sentences about one function."""
-    told = [] if result.verdict == "not written yet" else [check.sentence for check in result.problems]
-    told += [result.diagnosis.sentence, result.diagnosis.hint] if result.diagnosis else []
-    return told + ([result.remark] if result.remark else [])
-
-
 def _text(result):
     mark, _ = MARKS[result.verdict]
     head = f"{mark} {result.name}: {result.verdict}, {result.score:g} of {result.max_score:g} points"
-    return "\n".join([head, *(f"    {shown(sentence, 2000)}" for sentence in _told(result))])
+    return "\n".join([head, *(f"    {shown(sentence, 2000)}" for _, sentence in said(asdict(result)))])
 
 
 def _html(result) -> str:
@@ -124,7 +118,7 @@ def _html(result) -> str:
         f'<span style="color:{colour};font-weight:bold">{mark}</span> <b>{_safe(result.name)}</b> '
         f'<span style="color:{colour}">{result.verdict}</span> &middot; {result.score:g} of {result.max_score:g} points'
     )
-    body = "".join(f"<div>{_safe(sentence)}</div>" for sentence in _told(result))
+    body = "".join(f"<div>{_safe(sentence)}</div>" for _, sentence in said(asdict(result)))
     examples = [asdict(check.counterexample) for check in result.problems if check.counterexample]
     return f'<div style="{_CARD.format(colour=colour)}"><div>{head}</div>{body}{_example(examples[0]) if examples else ""}</div>'
 

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autograder.report.said import said
 from autograder.report.text import shown
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "not written yet": ("–", "dim"), "could not judge": ("?", "yellow")}
+STYLES = {"problem": "", "diagnosis": "yellow", "hint": "yellow", "remark": "dim"}
 PLAIN_MARKS = {"✓": "ok", "✗": "x", "–": "-", "?": "?"}
 
 
@@ -36,26 +38,14 @@ def entry_text(entry: Mapping, encoding: str = "utf-8") -> Text:
     text.append(f"{shown(entry['name']):28s} ", "bold")
     text.append(f"{number(entry['score']):>3s} of {number(entry['max_score']):3s} ")
     text.append(_verdict(entry), style)
-    for line, line_style in _lines(entry):
+    for kind, sentence in said(entry):
         text.append("\n     ")
-        text.append(shown(line, 2000), line_style)
+        text.append(shown(sentence, 2000), STYLES[kind])
     return text
 
 
 def _verdict(entry) -> str:
     return f"{entry['verdict']} (judged with ours in place of what it uses)" if entry["carried_forward"] else entry["verdict"]
-
-
-def _lines(entry) -> Iterable[tuple[str, str]]:
-    if entry["verdict"] != "not written yet":
-        for check in entry["checks"]:
-            if check["passed"] is False:
-                yield check["sentence"], ""
-    if entry["diagnosis"]:
-        yield entry["diagnosis"]["sentence"], "yellow"
-        yield entry["diagnosis"]["hint"], "yellow"
-    if entry["remark"]:
-        yield entry["remark"], "dim"
 
 
 def _able(mark, encoding):

@@ -1,0 +1,151 @@
+"""From a notebook to a module: what graded functions need, and nothing else."""
+
+import json
+
+import pytest
+
+from autograder.course import notebook
+from autograder.course.notebook import NotebookError, extract, where
+
+MARK = "GUARD "
+
+
+def book(*cells, **more):
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells], **more})
+
+
+def module(*cells, functions=("f",)):
+    source = extract(book(*cells), functions).source
+    compile(source, "module", "exec")
+    return source.replace('with __import__("contextlib").suppress(Exception): ', MARK).replace('with __import__("contextlib").suppress(ImportError): ', MARK)
+
+
+def run(*cells, functions=("f",)):
+    namespace = {}
+    exec(extract(book(*cells), functions).source, namespace)
+    return namespace
+
+
+def test_functions_and_what_they_reach_are_kept_in_order():
+    source = module("import numpy as np", "SCALE = 2\nOTHER = 3", "def helper(x):\n    return SCALE * x", "def f(x):\n    return np.abs(helper(x))")
+    assert source == f"import numpy as np\n{MARK}SCALE = 2\ndef helper(x):\n    return SCALE * x\ndef f(x):\n    return np.abs(helper(x))\n"
+
+
+@pytest.mark.parametrize("noise", ["check('f')", "plt.plot([1, 2])", "import matplotlib.pyplot as plt", "for i in range(10**9): train(i)", "x = f(1)", "'text'", "while True: pass", "1/0", "del f"])
+def test_experiments_are_left_out(noise):
+    assert module("def f(x):\n    return x", noise) == "def f(x):\n    return x\n"
+
+
+def test_of_two_definitions_the_later_counts():
+    assert run("def f():\n    return 1", "def f():\n    return 2")["f"]() == 2
+
+
+def test_names_of_attributes_and_arguments_are_not_taken_for_constants():
+    assert module("data = load()\nx = train()", "def f(x):\n    data = x.data\n    return data") == "def f(x):\n    data = x.data\n    return data\n"
+
+
+def test_classes_decorators_defaults_and_changed_tables_are_followed():
+    cells = ("K = 3", "def deco(g):\n    return g", "T = {}\nT['a'] = 1\nT |= {'b': 2}", "class C:\n    def m(self):\n        return T", "@deco\ndef f(k=K):\n    return C().m(), k")
+    assert run(*cells)["f"]() == ({"a": 1, "b": 2}, 3)
+
+
+def test_a_constant_that_cannot_be_computed_costs_only_who_uses_it():
+    namespace = run("import no_such_module\nBAD = 1 / 0", "def f():\n    return BAD", "def g():\n    return 1\ndef h():\n    return no_such_module", functions=("f", "g", "h"))
+    assert namespace["g"]() == 1
+    with pytest.raises(NameError):
+        namespace["f"]()
+
+
+@pytest.mark.parametrize("line", ["%matplotlib inline", "!pip install x", "%time f(1)", "f?", "?f", "files = !ls", "x, y = %timeit -o f(1)"])
+def test_lines_for_ipython_are_dropped(line):
+    assert "def f" in module(f"{line}\ndef f(x):\n    {line}\n    return x")
+
+
+def test_a_line_that_starts_with_a_percent_sign_may_be_python():
+    assert run("def f(a, b):\n    return (a\n% b)")["f"](7, 4) == 3
+
+
+@pytest.mark.parametrize(("head", "kept"), [("%%time", True), ("%%capture out", True), ("%%bash", False), ("%%html", False), ("%%writefile rnn.py", False)])
+def test_cells_for_other_languages_are_dropped(head, kept):
+    assert ("def f" in module(f"\n{head}\ndef f(): pass")) is kept
+
+
+def test_a_syntax_error_elsewhere_costs_nothing():
+    found = extract(book("def f(): return 1", "this is = not python", "await f()"), ["f"])
+    assert (found.source, found.notes) == ("def f(): return 1\n", ())
+
+
+def test_a_syntax_error_in_a_graded_function_is_said_where_it_is():
+    found = extract(book("x = 1", "# mine\ndef f(:\n    pass", "def g(): return 2"), ["f", "g"])
+    assert found.notes == ("Cell 2 defines f, but cannot be read (line 2: invalid syntax).",)
+    namespace = {}
+    exec(found.source, namespace)
+    assert namespace["g"]() == 2
+    with pytest.raises(SyntaxError, match="cell 2, line 2: invalid syntax"):
+        namespace["f"](1)
+
+
+def test_an_earlier_definition_stands_when_a_later_one_cannot_be_read():
+    assert run("def f(): return 1", "def f(:")["f"]() == 1
+
+
+def test_lines_are_known_by_cell():
+    found = extract(book("# comment\n\n", "import math\n\ndef g():\n    return 1\n", "x = 1; y = 2; z = 3\n@g\ndef f():\n    return y, math"), ["f"])
+    lines = found.source.split("\n")
+    assert where(found.lines, lines.index("    return y, math") + 1) == "cell 3, line 4"
+    assert where(found.lines, 99) == "line 99"
+    assert any(line.endswith("y = 2") for line in lines)
+    assert "x = 1" not in found.source
+
+
+def test_futures_come_first_and_stars_are_kept():
+    assert module("import numpy as np", "from numpy import *\nfrom __future__ import annotations", "def f(): return array(1)").startswith("from __future__ import annotations\nfrom numpy import *")
+
+
+def test_multi_line_statements_and_bytes_that_are_not_ascii_are_kept_whole():
+    assert run("Ü = {'ä': 1,\n     'ö': 2}; V = 3", "def f():\n    '''ß\n    '''\n    return Ü, V")["f"]() == ({"ä": 1, "ö": 2}, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"nbformat": 99, "cells": [{"cell_type": "code", "source": "def f(): return 1"}]}',
+        '{"cells": [{"cell_type": "code", "source": ["def f():\\r\\n", " return 1"], "metadata": 3, "outputs": null}]}',
+        '{"worksheets": [{"cells": [{"cell_type": "code", "input": "def f(): return 1"}]}], "nbformat": 3}',
+        '{"cells": [null, 3, [], {"cell_type": []}, {"cell_type": "code", "source": {}}, {"cell_type": "code", "source": ["def f(): return 1", 3]}]}',
+        '{"cells": [{"cell_type": "markdown", "source": "def f(): return 2"}, {"cell_type": "code", "source": "def f(): return 1 # \\ud800"}]}',
+    ],
+)
+def test_odd_formats_are_read_as_far_as_they_can_be(text):
+    namespace = {}
+    exec(extract(text, ["f"]).source, namespace)
+    assert namespace["f"]() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "it is not JSON"),
+        ("[]", "it holds no list of cells"),
+        ('{"cells": 1}', "it holds no list of cells"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"cells": [' + "1" * 5000 + "]}", "numbers that are too long"),
+        ("{" * 600_000, "too many parts"),
+        (book(*["1"] * 2001), "has 2001 cells"),
+        (book("#" * (1 << 20) + "#"), "more than 1 MB of code"),
+        (book("a=1;" * 6000), "more than 5000 statements"),
+    ],
+)
+def test_what_is_no_notebook_gets_one_line(text, line):
+    with pytest.raises(NotebookError, match=line) as caught:
+        extract(text, ["f"], name="a\nb.ipynb")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cell", ["(" * 50_000, "-" * 100_000 + "1", "x = " + "1+" * 20_000 + "1", "f" + "()" * 20_000, "lambda:" * 20_000 + "1", "not " * 50_000 + "1", "return 1", "def f(a, a): pass", "\x00"])
+def test_code_made_to_break_a_parser_breaks_only_its_cell(cell):
+    assert "def g" in extract(book(cell, "def g(): pass"), ["g"]).source
+
+
+def test_a_notebook_that_defines_nothing_gives_an_empty_module():
+    assert extract(book("x = 1"), ["f"]) == notebook.Notebook("", [], ())
