@@ -141,7 +141,6 @@ char_lm_loss = Exercise(
 )
 
 
-
 def draws_at_the_ends(inputs, rng, plan):
     """Draw at 0 and just below 1, where the first and the last character have probability 0, exactly in any arithmetic."""
     if plan.zero == "uniforms":
