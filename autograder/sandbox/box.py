@@ -94,6 +94,7 @@ class Sandbox:
         if self._wants["bwrap"] is not False:
             problem = self._launch(bwrap=True)
             if not problem:
+                self._wants["bwrap"] = True  # a later start must not be weaker than what was observed
                 return
             if self._wants["bwrap"]:
                 raise Fault("zygote", f"cannot be run inside bubblewrap: {problem}")

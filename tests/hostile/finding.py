@@ -90,7 +90,7 @@ def attack():
 # %% walk [open]: look for the course in all folders
 def attack():
     import os
-    for start in (FOLDER, "/work", "/srv", "/autograder", "/home"):
+    for start in (FOLDER, "/srv", "/autograder", "/home"):
         for folder, folders, files in os.walk(start):
             if "rnn.py" in files:
                 return

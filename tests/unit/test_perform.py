@@ -199,6 +199,25 @@ def test_bytecodes_are_counted_outside_of_the_kit_only():
     assert one("def f(n):\n    for i in range(n): pass", 10).bytecodes == 0
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "[x * 1 for x in range(n)]",
+        "list(map(lambda x: x * 1, range(n)))",
+        "np.vectorize(lambda x: x * 1)(np.arange(n))",
+        "np.apply_along_axis(lambda x: x * 1, 1, np.ones((n, 1)))",
+        "np.frompyfunc(lambda x: x * 1, 1, 1)(np.arange(n))",
+        "sorted(range(n), key=lambda x: -x)",
+        "sum(x for x in range(n))",
+        "exec('for x in range(n): x * 1', {'n': n})",
+        "(lambda f: f(f, n))(lambda f, k: k and f(f, k - 1))",
+    ],
+)
+def test_a_loop_is_counted_wherever_it_hides(loop):
+    few, many = (one(f"def f(n):\n    {loop}", n, count=True).bytecodes for n in (10, 110))
+    assert many - few >= 100
+
+
 # --- misbehaviour --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("body", "kind"),

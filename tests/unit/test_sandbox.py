@@ -249,6 +249,25 @@ def test_the_cpu_clock_is_the_kernels(worker):
     assert (worker.cpu_ns() - before) / 1e9 < 0.05
 
 
+def test_no_clock_inside_changes_what_is_measured(box):
+    source = (
+        WORK["work"]
+        + """
+import time
+end = time.process_time
+time.time = time.monotonic = time.perf_counter = time.process_time = lambda: 0.0
+def cheat():
+    start = end()
+    while end() < start + 0.2:
+        pass
+"""
+    )
+    with box.spawn({"work": source}) as worker:
+        before = worker.cpu_ns()
+        call(worker, "cheat")
+        assert (worker.cpu_ns() - before) / 1e9 > 0.18
+
+
 # --- memory and output ---------------------------------------------------------------------------------------------
 def test_memory_is_limited():
     with Sandbox(limits=Limits(memory_mib=128)) as sandbox, sandbox.spawn(WORK) as worker:
@@ -473,6 +492,17 @@ def test_bubblewrap_that_does_not_work_is_done_without(monkeypatch, tmp_path):
     monkeypatch.setattr(launch.shutil, "which", lambda name: None)
     with pytest.raises(Fault, match="not installed"):
         Sandbox("namespaced")
+
+
+def test_a_sandbox_does_not_become_weaker_when_it_starts_again(box, monkeypatch):
+    if not box.bwrap:
+        pytest.skip("bubblewrap does not work here")
+    with Sandbox() as sandbox:
+        monkeypatch.setattr(launch.shutil, "which", lambda name: None)
+        os.kill(sandbox._process.pid, signal.SIGKILL)
+        sandbox._process.wait()
+        with pytest.raises(Fault, match="not installed"):
+            sandbox.spawn(WORK)
 
 
 def test_an_unknown_level_is_refused():
