@@ -9,22 +9,19 @@ Two layouts are understood, also mixed::
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autograder.course.files import CAPS, FOLDER, SubmissionError, decoded, exists, open_folder, read_bytes
 from autograder.course.notebook import NotebookError, extract, where
 from autograder.report.text import listed, quoted, shown
 from autograder.spec import Assignment
-
-#: Bytes that a file may have. Notebooks carry pictures in their outputs.
-CAPS = {".py": 1 << 20, ".ipynb": 20 << 20}
 
 #: More entries than this are no class.
 MOST_ENTRIES = 20_000
@@ -33,14 +30,6 @@ MOST_ENTRIES = 20_000
 SKIPPED = {"__pycache__", "lost+found"}
 
 _LINE = re.compile(r"\(line (\d+)\)")
-
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
-_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-
-
-class SubmissionError(Exception):
-    """Something that cannot be graded; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +101,30 @@ def find(folder: Path, assignment: Assignment) -> Found:
             entries.setdefault(student.casefold(), []).append((student, name))
     if not entries:
         raise SubmissionError(_nothing(folder, assignment))
-    top = os.open(folder, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    top = os.open(folder, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     try:
         found = [_submission(top, names, assignment) for _, names in sorted(entries.items())]
     finally:
         os.close(top)
     return Found(found, [name for name in ignored if not name.startswith(".")])
+
+
+def of_student(folder: Path, name: str, assignment: Assignment) -> Submission:
+    """Return what one student handed in: the entry ``name`` of a folder of submissions.
+
+    Raises
+    ------
+    SubmissionError
+        The folder cannot be read.
+    """
+    try:
+        top = os.open(folder, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise SubmissionError(f"{quoted(str(folder))} cannot be read: {error.strerror}.") from None
+    try:
+        return _submission(top, [(_normal(name), name)], assignment)
+    finally:
+        os.close(top)
 
 
 def read(path: Path, assignment: Assignment) -> Submission:
@@ -130,16 +137,10 @@ def read(path: Path, assignment: Assignment) -> Submission:
     """
     if path.suffix not in CAPS:
         raise SubmissionError(f"{quoted(path.name)} is neither a .py nor an .ipynb file.")
-    try:
-        folder = os.open(path.resolve().parent, _FOLDER)
-    except OSError as error:
-        raise SubmissionError(f"{quoted(str(path))} cannot be read: {error.strerror}.") from None
-    try:
-        main = _read(folder, path.resolve().name, assignment, assignment.name)
-        modules = {name: _beside([folder], name, assignment, set()) for name in assignment.requires}
-        return _whole("", {**{name: m for name, m in modules.items() if m}, assignment.name: main})
-    finally:
-        os.close(folder)
+    path = path.resolve()
+    beside = {name: path.with_name(name + suffix) for name in assignment.requires for suffix in CAPS if path.with_name(name + suffix).is_file()}
+    modules = {name: _read(None, str(beside[name]), assignment) for name in assignment.requires if name in beside}
+    return _whole("", {**modules, assignment.name: _read(None, str(path), assignment)})
 
 
 def in_cells(submission: Submission, module: str) -> Callable[[str], str]:
@@ -200,8 +201,8 @@ def _submission(top, entries, assignment) -> Submission:
             raise SubmissionError(f"There are {len(entries)} submissions of this student: {listed(name for _, name in entries)}. Keep one.")
         name = entries[0][1]
         if os.path.splitext(name)[1] in CAPS:
-            return _whole(student, {assignment.name: _read(top, name, assignment, assignment.name)})
-        with _folder(top, name) as own:
+            return _whole(student, {assignment.name: _read(top, name, assignment)})
+        with open_folder(top, name) as own:
             return _from_folder(student, own, assignment)
     except SubmissionError as error:
         return Submission(student, problem=str(error), missing=isinstance(error, _Missing))
@@ -220,7 +221,7 @@ def _from_folder(student, own, assignment) -> Submission:
             near = [places[p] for p in dict.fromkeys((place, assignment.name, "", required)) if p in places]
             if module := _beside(near, required, assignment, notes):
                 modules[required] = module
-        modules[assignment.name] = _read(places[place], name, assignment, assignment.name)
+        modules[assignment.name] = _read(places[place], name, assignment)
         return _whole(student, modules, notes)
 
 
@@ -232,12 +233,12 @@ def _subfolder(stack, own, name):
         return None
     if not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
         return None
-    return stack.enter_context(_folder(own, name))
+    return stack.enter_context(open_folder(own, name))
 
 
 def _only(places, module, own) -> tuple[str, str]:
     """Return the one place and name of the main file."""
-    candidates = [(place, module + suffix) for place, fd in places.items() for suffix in CAPS if _exists(fd, module + suffix)]
+    candidates = [(place, module + suffix) for place, fd in places.items() for suffix in CAPS if exists(fd, module + suffix)]
     if not candidates:
         raise _Missing(_no_file(own, module))
     if len(candidates) > 1:
@@ -258,13 +259,13 @@ def _no_file(own, module):
 def _beside(places, module, assignment, notes) -> _Module | None:
     """Return a required module from the nearest place that has it; trouble with it is a note, since the grader serves what is missing."""
     for place in places:
-        names = [module + suffix for suffix in CAPS if _exists(place, module + suffix)]
+        names = [module + suffix for suffix in CAPS if exists(place, module + suffix)]
         if not names:
             continue
         try:
             if len(names) > 1:
                 raise SubmissionError(f"There are {listed(names)}, and only one can be used.")
-            return _read(place, names[0], assignment, module)
+            return _read(place, names[0], assignment)
         except SubmissionError as error:
             notes.add(f"{error} It was left out.")
             return None
@@ -279,82 +280,15 @@ def _whole(student, modules: Mapping[str, _Module], notes=()) -> Submission:
     return Submission(student, {name: module.source for name, module in modules.items()}, notes=notes, sha256=sha, cells=cells)
 
 
-# ---------------------------------------------------------------------------------------------------- one file
-
-
-@contextlib.contextmanager
-def _folder(parent: int, name: str) -> Iterator[int]:
-    """Open a folder inside another one, never through a link."""
-    try:
-        fd = os.open(name, _FOLDER, dir_fd=parent)
-    except OSError as error:
-        raise SubmissionError(_why(error, name, parent)) from None
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _exists(folder: int, name: str) -> bool:
-    try:
-        return not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
-
-
-def _why(error: OSError, name: str, parent: int) -> str:
-    if error.errno in (errno.ELOOP, errno.EMLINK) or _is_link(name, parent):
-        return f"{quoted(name)} is a symbolic link. Links are not followed: hand in the file itself."
-    return f"{quoted(name)} cannot be read: {error.strerror}."
-
-
-def _is_link(name, parent):
-    try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
-
-
-def _read(folder: int, name: str, assignment: Assignment, module: str) -> _Module:
+def _read(folder: int | None, name: str, assignment: Assignment) -> _Module:
     """Return one file as a module's source."""
-    raw = _bytes(folder, name)
+    raw = read_bytes(folder, name)
     digest = hashlib.sha256(raw).hexdigest()
     if name.endswith(".py"):
-        return _Module(_decoded(raw, name), digest)
+        return _Module(decoded(raw, name), digest)
     functions = [e.function for e in assignment.everything]
     try:
-        notebook = extract(_decoded(raw, name), functions, name=shown(name))
+        notebook = extract(decoded(raw, name), functions, name=os.path.basename(name))
     except NotebookError as error:
         raise SubmissionError(str(error)) from None
     return _Module(notebook.source, digest, notebook.notes, notebook.lines)
-
-
-def _bytes(folder: int, name: str) -> bytes:
-    cap = CAPS[os.path.splitext(name)[1]]
-    try:
-        fd = os.open(name, _FILE, dir_fd=folder)
-    except OSError as error:
-        raise SubmissionError(_why(error, name, folder)) from None
-    with open(fd, "rb") as file:
-        about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode):
-            raise SubmissionError(f"{quoted(name)} is not a regular file.")
-        # The size is looked at before reading and after: a file can grow, or be sparse.
-        raw = b"" if about.st_size > cap else file.read(cap + 1)
-    if about.st_size > cap or len(raw) > cap:
-        size = max(about.st_size, len(raw)) / 2**20
-        raise SubmissionError(f"{quoted(name)} has {size:.1f} MB; more than {cap >> 20} MB are not read. Clear its outputs, or leave data out.")
-    return raw
-
-
-def _decoded(raw: bytes, name: str) -> str:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SubmissionError(f"{quoted(name)} is encoded as UTF-16. Save it as UTF-8.")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise SubmissionError(f"{quoted(name)} is not UTF-8 text (line {line}). Save it as UTF-8.") from None
-    if "\0" in text:
-        raise SubmissionError(f"{quoted(name)} holds NUL bytes: it is not a text file.")
-    return text

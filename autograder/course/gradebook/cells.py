@@ -1,0 +1,49 @@
+"""Notebook cells as nbgrader knows them: which metadata they carry, and by which names they are found again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SCHEMA = 3
+PERFORMANCE, MILESTONE, BONUS = "performance", "milestone", "bonus"
+QUESTION = "question"
+
+
+def solution_id(function: str) -> str:
+    """Return the grade_id of the cell in which a function is written."""
+    return function
+
+
+def points_id(entry: str) -> str:
+    """Return the grade_id of the locked cell that carries the points of an entry."""
+    return f"points-{entry}"
+
+
+def solution_cell(function: str, source: str) -> dict:
+    """Return a cell that students fill in and that carries no points itself."""
+    return _code(solution_id(function), source, solution=True)
+
+
+def points_cell(entry: str, points: float) -> dict:
+    """Return the locked cell that shows the verdict on an entry."""
+    worth = f"worth {points:g} points" if entry != BONUS else "on top of the 100 points"
+    return _code(points_id(entry), f"# {entry}: {worth}. The verdict appears here after grading.", grade=True, points=points)
+
+
+def question_cell(points: float) -> dict:
+    """Return a text cell that a human grades."""
+    text = "Describe one mistake that you made in this assignment: how did you notice it, and what did it do to the gradient?"
+    metadata = {"nbgrader": _metadata(QUESTION, grade=True, solution=True, points=points)}
+    return {"cell_type": "markdown", "id": QUESTION, "metadata": metadata, "source": f"**In your own words.** {text}\n\n*Your answer*"}
+
+
+def _code(identity, source, **kind) -> dict:
+    return {
+        "cell_type": "code", "id": identity, "metadata": {"nbgrader": _metadata(identity, **kind)}, "source": source,
+        "execution_count": None, "outputs": [],
+    }  # fmt: skip
+
+
+def _metadata(identity, *, grade=False, solution=False, points=None) -> Mapping:
+    found = {"grade": grade, "grade_id": identity, "locked": grade and not solution, "schema_version": SCHEMA, "solution": solution, "task": False}
+    return found | ({"points": points} if grade else {})
