@@ -49,11 +49,19 @@ def leading_axes(inputs, rng, plan):
     return inputs | {name: shaped(inputs[name]) for name in ("x", "dy") if name in inputs}
 
 
+def without_biases(inputs, rng, plan):
+    """Set biases to 0 where the plan says so: a forward that forgets one is right there, and its backward can be judged."""
+    if plan.mask != "biases = 0":
+        return inputs
+    return inputs | {"params": {name: value * (name.split("_")[-1][0] != "b") for name, value in inputs["params"].items()}}
+
+
 def mask_forms(inputs, rng, plan):
     """Give the mask the number of axes that it would have in practice, and put garbage behind it.
 
     A full mask has no axis at all, a padding mask is (N, 1, 1, S), a causal one (T, S).
     """
+    inputs = without_biases(inputs, rng, plan)
     full = inputs["mask"]
     forms = {
         "full": lambda m: np.array(True),
@@ -81,6 +89,7 @@ def _garbage(array, at, rng):
     return array
 
 
+ZEROED = {"biases = 0": {"mask": "biases = 0"}}
 MASKS = {
     "causal": {"mask": "causal"},
     "large numbers, masked": {"mask": "holes", "scale": "large"},
@@ -184,7 +193,7 @@ multihead_forward = Exercise(
     gives={"y": "N T A*E"},
     uses=("attention_forward",),
     prepare=mask_forms,
-    edges=MASKS | MORE_HEADS,
+    edges=MASKS | MORE_HEADS | ZEROED,
     sizes=HEAD_SIZES,
     points=8,
     cache=True,
@@ -214,6 +223,8 @@ feed_forward_forward = Exercise(
     "feed_forward_forward",
     takes={"x": "N T D", "params": {"W1": "D F", "b1": "F", "W2": "F D", "b2": "D"}},
     gives={"y": "N T D"},
+    prepare=without_biases,
+    edges=ZEROED,
     points=2,
     cache=True,
 )
@@ -236,7 +247,7 @@ block_forward = Exercise(
     uses=PARTS,
     prepare=mask_forms,
     # Nothing is hidden from the residual path, so there is no garbage to put anywhere.
-    edges={name: changes for name, changes in MASKS.items() if "garbage" not in changes} | MORE_HEADS,
+    edges={name: changes for name, changes in MASKS.items() if "garbage" not in changes} | MORE_HEADS | ZEROED,
     sizes=HEAD_SIZES,
     laws=(causal_in_time,),
     points=4,

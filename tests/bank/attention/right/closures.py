@@ -110,7 +110,7 @@ def feed_forward_forward(x, params):
     def back(dy):
         dg, dW2, db2 = back2(dy)
         dx, dW1, db1 = back1(back_g(dg))
-        return dx, dict(W1=dW1, b1=db1, W2=dW2, b2=db2)
+        return dx, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
 
     return y, back
 
@@ -173,7 +173,7 @@ def gpt_loss(params, ids, targets, mask, heads):
     np.add.at(dE, ids.ravel(), dx.reshape(-1, E.shape[1]))
     dpos = np.zeros_like(params["positions"])
     dpos[:T] += dx.sum(axis=0)
-    return loss, dict(embedding=dE, positions=dpos, blocks=blocks, lnf_gain=dgain, lnf_bias=dbias)
+    return loss, {"embedding": dE, "positions": dpos, "blocks": blocks, "lnf_gain": dgain, "lnf_bias": dbias}
 
 
 def cached_step(x, params, heads, cache):

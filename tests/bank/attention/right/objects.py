@@ -250,7 +250,8 @@ def cached_step(x, params, heads, cache):
     names = {n: n.partition("_") for n in params}
     parts = {p: {r: params[n] for n, (q, _, r) in names.items() if q == p} for p in ("ln1", "att", "ln2", "ffn")}
     normal, _ = layer_norm_forward(x, parts["ln1"]["gain"], parts["ln1"]["bias"], 1e-5)
-    split = lambda a: a.reshape(len(a), 1, heads, -1).swapaxes(1, 2)
+    def split(a):
+        return a.reshape(len(a), 1, heads, -1).swapaxes(1, 2)
     q, k, v = (split(normal @ parts["att"]["W" + n] + parts["att"]["b" + n]) for n in "qkv")
     cache = Memory(k, v) if cache is None else cache.longer(k, v)
     out, _ = attention_forward(q, cache.k, cache.v, np.ones((1, 1, 1, 1), bool))

@@ -9,7 +9,7 @@ def layer_norm_forward(x, gain, bias, eps):
     mu = x.mean(1)[:, None]
     sigma = np.sqrt(np.mean(np.square(x - mu), 1)[:, None] + eps)
     z = (x - mu) / sigma
-    return (z * gain[None] + bias[None]).reshape(shape), dict(z=z, sigma=sigma, gain=gain, shape=shape)
+    return (z * gain[None] + bias[None]).reshape(shape), {"z": z, "sigma": sigma, "gain": gain, "shape": shape}
 
 
 def layer_norm_backward(dy, cache):
@@ -95,8 +95,8 @@ def _multihead_gradients(dy, cache):
     dq, dk, dv = (_unfold(g, heads) for g in _backward(_fold(dy @ p["Wo"].T, heads), q, k, v, w))
     both = np.concatenate([dk, dv], 2)
     dW, db = _rows(kv).T @ _rows(both), _rows(both).sum(0)
-    grads = dict(Wq=_rows(x).T @ _rows(dq), bq=_rows(dq).sum(0), Wo=_rows(out).T @ _rows(dy), bo=_rows(dy).sum(0))
-    grads |= dict(Wk=dW[:, :D].copy(), Wv=dW[:, D:].copy(), bk=db[:D].copy(), bv=db[D:].copy())
+    grads = {"Wq": _rows(x).T @ _rows(dq), "bq": _rows(dq).sum(0), "Wo": _rows(out).T @ _rows(dy), "bo": _rows(dy).sum(0)}
+    grads |= {"Wk": dW[:, :D].copy(), "Wv": dW[:, D:].copy(), "bk": db[:D].copy(), "bv": db[D:].copy()}
     return dq @ p["Wq"].T, both @ np.hstack([p["Wk"], p["Wv"]]).T, grads
 
 
@@ -127,7 +127,7 @@ def _feed_gradients(dy, cache):
     x, p, h, t = cache
     dh = (dy @ p["W2"].T) * (0.5 + 0.5 * t + 0.5 * h * (1 - t) * (1 + t) * (K0 + 3 * K1 * h * h))
     g = 0.5 * h + 0.5 * h * t
-    return dh @ p["W1"].T, dict(W1=_rows(x).T @ _rows(dh), b1=_rows(dh).sum(0), W2=_rows(g).T @ _rows(dy), b2=_rows(dy).sum(0))
+    return dh @ p["W1"].T, {"W1": _rows(x).T @ _rows(dh), "b1": _rows(dh).sum(0), "W2": _rows(g).T @ _rows(dy), "b2": _rows(dy).sum(0)}
 
 
 def feed_forward_forward(x, params):
