@@ -15,8 +15,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from . import launch
+from .link import Link
 from .steps import Fault
-from .worker import Link, Worker
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .jail import Limits

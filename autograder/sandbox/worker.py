@@ -7,17 +7,16 @@ time and memory it took, and how it ended, the kernel tells.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import messages, wire
+from .deadline import Deadline
+from .link import Link
 from .messages import Prepared
 from .steps import Answer, Error, Fault, LoadError, Step
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 CPU_S = 10.0
 #: The wall clock may take this many times longer before it counts: it only stops what sleeps.
 WALL = 6.0
-HELLO_S = 30.0
-_BUFFER = 1 << 20
 #: Bytes of numbers that are not arrays: a value has at most 4,000 of them, of 16 bytes each on the wire.
 _NUMBERS = 1 << 16
 _ASK_CAP = 1 << 26
@@ -45,120 +42,6 @@ class Failed(Exception):
         self.error = error
 
 
-# --- the process and its channel -----------------------------------------------------------------------------------
-@dataclass
-class Link:
-    """A worker process just forked, its channel and its output file.
-
-    Attributes
-    ----------
-    number : int
-    pid : int
-        In the grader's own process namespace.
-    channel : socket
-    output : int
-        Descriptor of the file behind its stdout and stderr.
-    layers : list of str
-        What it did to itself before it saw student code.
-    ended : callable
-        ``ended()`` has it waited for, once it has been killed, and tells how it ended; None: its zygote is gone.
-    """
-
-    number: int
-    pid: int
-    channel: socket.socket
-    output: int
-    layers: list[str]
-    ended: Callable[[], dict | None]
-
-    @classmethod
-    def open(cls, control: socket.socket, number: int, ended: Callable, outer: list[str]) -> Link | None:
-        """Have a zygote fork a worker; None when the zygote does not do it."""
-        channel, theirs = socket.socketpair()
-        output = os.memfd_create("output", os.MFD_CLOEXEC)
-        try:
-            channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            for end in (channel, theirs):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            with theirs:
-                request = json.dumps({"op": "spawn", "id": number}).encode()
-                socket.send_fds(control, [request], [theirs.fileno(), output])
-            pid, layers = _hello(channel)
-        except (OSError, wire.Closed, wire.Late):
-            channel.close()
-            os.close(output)
-            return None
-        return cls(number, pid, channel, output, outer + layers, lambda: ended(control, number))
-
-
-def _hello(channel: socket.socket) -> tuple[int, list[str]]:
-    """Read the first frame: it comes before any student code, with the sender's pid as the kernel translates it."""
-    channel.settimeout(HELLO_S)
-    _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(12), socket.MSG_PEEK)
-    if not ancillary:
-        raise wire.Closed
-    pid = struct.unpack("3i", ancillary[0][2])[0]
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-    channel.setblocking(False)
-    frame = wire.receive(channel.fileno(), _Wall(HELLO_S), None, wire.Caps(payload=0))
-    return pid, list(wire.decode(frame))
-
-
-# --- time ----------------------------------------------------------------------------------------------------------
-class _Wall:
-    """A deadline by the wall clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self.end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left; raise `Late` when there are none."""
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise wire.Late
-        return left
-
-
-class _Deadline(_Wall):
-    """A deadline by the worker's CPU clock, with the wall clock behind it for code that waits instead of computing."""
-
-    def __init__(self, cpu_ns: Callable[[], int], cpu_s: float, wall_s: float) -> None:
-        super().__init__(wall_s)
-        self.cpu_s, self.wall_s, self.serving_s = cpu_s, wall_s, wall_s
-        self.cpu_ns = cpu_ns
-        self.cpu_end = cpu_ns() + int(1e9 * cpu_s)
-        self.waited = False
-
-    def left(self) -> float:
-        """Return how long it may run before another look: a worker has one thread, its CPU clock is never faster."""
-        cpu = (self.cpu_end - self.cpu_ns()) / 1e9
-        if cpu <= 0:
-            raise wire.Late
-        try:
-            return min(cpu, super().left())
-        except wire.Late:
-            self.waited = True
-            raise
-
-    @contextlib.contextmanager
-    def paused(self):
-        """Do not count the grader's own work, as long as it is no more than the worker's whole time."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            spent = min(time.monotonic() - started, self.serving_s)
-            self.serving_s -= spent
-            self.end += spent
-
-    def passed(self) -> str:
-        """Say what happened."""
-        if self.waited:
-            return f"did not finish within {self.wall_s:g} seconds"
-        return f"did not finish within {self.cpu_s:g} seconds"
-
-
-# --- the worker ----------------------------------------------------------------------------------------------------
 class Worker:
     """A process with one submission in it; a context manager.
 
@@ -188,10 +71,10 @@ class Worker:
         """Load the submission; once, by `Sandbox.spawn`."""
         self._served = frozenset(served)
         request = wire.encode(("load", dict(files), tuple(sorted(self._served))))
-        tree, _ = self._request(request, wire.Caps(payload=0), CPU_S)
+        tree = self._request(request, wire.Caps(payload=0), CPU_S)
         with self._checked():
             if tree[:1] == ("error",):
-                _need(len(tree) == 3 and tree[1] in files, "not a loading error")
+                _need(len(tree) == 3 and type(tree[1]) is str and tree[1] in files, "not a loading error")
                 raise LoadError(tree[1], messages.error_of(tree[2]))
             self._names = messages.names_of(_done(tree))
 
@@ -235,7 +118,7 @@ class Worker:
         prepared = batch if isinstance(batch, Prepared) else Prepared(batch)
         cap = _ASK_CAP if cap_bytes is None else cap_bytes
         caps = wire.Caps(prepared.caps, cap + 2 * _NUMBERS * (1 + sum(prepared.steps)))
-        tree, _ = self._request(prepared.encoded, caps, cpu_s, wall_s, serve, cap)
+        tree = self._request(prepared.encoded, caps, cpu_s, wall_s, serve, cap)
         with self._checked():
             return messages.answers_of(_done(tree), prepared.batch)
 
@@ -264,7 +147,7 @@ class Worker:
         Fault
         """
         request = wire.encode(("call", name, args, hold))
-        tree, _ = self._request(request, wire.Caps(payload=_CALL_CAP), cpu_s, wall_s, room=_CALL_CAP)
+        tree = self._request(request, wire.Caps(payload=_CALL_CAP), cpu_s, wall_s, room=_CALL_CAP)
         with self._checked():
             if tree[:1] == ("failed",) and len(tree) == 2:
                 raise Failed(messages.error_of(tree[1]))
@@ -275,41 +158,39 @@ class Worker:
         self._simple(("drop",))
 
     def _simple(self, request: tuple) -> None:
-        tree, _ = self._request(wire.encode(request), wire.Caps(payload=0), CPU_S)
+        tree = self._request(wire.encode(request), wire.Caps(payload=0), CPU_S)
         with self._checked():
             _need(_done(tree) == (), "not an empty reply")
 
     # --- one request -----------------------------------------------------------------------------------------------
-    def _request(self, request, caps, cpu_s, wall_s=None, serve=None, room=0) -> tuple[tuple, int]:
-        """Send a request and return (reply, how often something was served)."""
+    def _request(self, request, caps, cpu_s, wall_s=None, serve=None, room=0) -> tuple:
+        """Send a request, serve what is asked for in between, return the reply."""
         if self._fault is not None:
             raise Fault(self._fault.kind, self._fault.detail)
-        clock = _Deadline(self.cpu_ns, cpu_s, wall_s if wall_s is not None else WALL * cpu_s)
+        clock = Deadline(self.cpu_ns, cpu_s, wall_s if wall_s is not None else WALL * cpu_s)
         nonce = os.urandom(wire.NONCE)
         with self._checked(clock):
             _need(not self._pending(), "a reply before the request")
             wire.send(self._fd, request, nonce, clock, room)
-            tree, served = self._reply(nonce, clock, caps, serve)
+            tree = self._reply(nonce, clock, caps, serve)
             _need(not self._pending(), "two replies to one request")
             if tree == ("memory",):
                 raise self._kill("memory", self._too_much_memory())
-            return tree, served
+            return tree
 
-    def _reply(self, nonce: bytes, clock: _Deadline, caps: wire.Caps, serve: Callable | None) -> tuple[tuple, int]:
+    def _reply(self, nonce: bytes, clock: Deadline, caps: wire.Caps, serve: Callable | None) -> tuple:
         while_serving = wire.Caps(caps.skeleton, max(caps.payload, _ASK_CAP)) if serve else caps
-        served = 0
         while True:
             frame = wire.receive(self._fd, clock, nonce, while_serving)
             tree = wire.decode(frame)
             _need(type(tree) is tuple and bool(tree) and type(tree[0]) is str, "not a reply")
             if tree[0] != "ask":
                 _need(len(frame.payload) <= caps.payload, "more arrays than allowed")
-                return tree, served
+                return tree
             reply = self._serve(tree, clock, serve)
             wire.send(self._fd, reply, nonce, clock)
-            served += 1
 
-    def _serve(self, tree: tuple, clock: _Deadline, serve: Callable | None) -> wire.Encoded:
+    def _serve(self, tree: tuple, clock: Deadline, serve: Callable | None) -> wire.Encoded:
         _need(serve is not None and len(tree) == 3 and type(tree[1]) is str, "not a question")
         _, name, args = tree
         _need(name in self._served and type(args) is tuple, "a question that is not allowed")
@@ -322,7 +203,7 @@ class Worker:
                 return wire.encode(("error", str(exc)[: messages.MAX_MESSAGE]))
 
     @contextlib.contextmanager
-    def _checked(self, clock: _Deadline | None = None):
+    def _checked(self, clock: Deadline | None = None):
         """Turn what goes wrong on the channel into a `Fault`, and end the worker."""
         try:
             yield

@@ -350,6 +350,74 @@ def f():
     assert caught.value.kind == "protocol"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "('error', [], (1, 2, 3))",
+        "('error', 'work', None)",
+        "('error', 'other', ('A', 'b', '', 0, ''))",
+        "('done', 'names')",
+        "('done', (['a'],))",
+        "('done',)",
+        "([],)",
+        "()",
+        "1",
+        "('ask', 'f', ())",
+    ],
+)
+def test_a_made_up_reply_to_loading_is_a_fault(box, reply):
+    source = f"""
+import sys
+frame = sys._getframe()
+while not hasattr(frame.f_locals.get("self"), "nonce"):
+    frame = frame.f_back
+wire = sys.modules["sandbox.wire"]
+wire.send(3, wire.encode({reply}), frame.f_locals["self"].nonce)
+while True:
+    pass
+"""
+    with pytest.raises(Fault) as caught:
+        box.spawn({"work": source})
+    assert caught.value.kind == "protocol"
+
+
+ANSWERS = {
+    "too few scripts": "()",
+    "too few answers": "((),)",
+    "no answer": "((3,),)",
+    "too short": "(((1,),),)",
+    "too long": "(((1, 2, None, (), (), 0, (), 8),),)",
+    "a count that is none": "(((-1, None),),)",
+    "a count that is a bool": "(((True, None),),)",
+    "a tuple that says it is none": "((('float', (1, 2)),),)",
+    "a number that says it is a tuple": "(((2, 1.0),),)",
+    "a tuple of another length": "(((3, (1, 2)),),)",
+    "a value beside an error": "((('', 1, ('A', 'b', '', 0, '')),),)",
+    "an error that is none": "((('', None, 'A'),),)",
+    "changed names that are none": "((('float', 1.0, None, (1,)),),)",
+    "arguments nobody asked for": "((('float', 1.0, None, (), (), 0, (1,)),),)",
+    "bytecodes below zero": "((('float', 1.0, None, (), (), -1),),)",
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_a_made_up_answer_has_to_have_the_right_form(box, what):
+    source = f"""
+import sys
+def f():
+    frame = sys._getframe()
+    while not hasattr(frame.f_locals.get("self"), "nonce"):
+        frame = frame.f_back
+    wire = sys.modules["sandbox.wire"]
+    wire.send(3, wire.encode(("done", {ANSWERS[what]})), frame.f_locals["self"].nonce)
+    while True:
+        pass
+"""
+    with box.spawn({"m": source}) as worker, pytest.raises(Fault) as caught:
+        call(worker, "f")
+    assert caught.value.kind == "protocol"
+
+
 def test_a_question_nobody_allowed_is_a_fault(box):
     source = """
 import sys
