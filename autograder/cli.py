@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 bank_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Make and verify example banks.")
 app.add_typer(bank_app, name="bank")
+course_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Courses for nbgrader: make one, collect into it, record grades in it.")
+app.add_typer(course_app, name="course")
 
 BankOption = Annotated[Path | None, typer.Option("--bank", help="The example bank; by default the public one.", show_default=False)]
 
@@ -282,6 +284,53 @@ def bank_verify(file: Annotated[Path, typer.Argument(help="The bank.", show_defa
 
 def _examples(bank) -> int:
     return sum(map(len, bank.groups.values()))
+
+
+# ------------------------------------------------------------------------------------------------------ nbgrader
+
+CourseArgument = Annotated[Path, typer.Argument(help="The course's folder.", show_default=False)]
+AssignmentOption = Annotated[str, typer.Option("--assignment", "-a", help="Which assignment it is.", show_default=False)]
+
+
+@course_app.command("new")
+def course_new(
+    folder: CourseArgument,
+    assignments: Annotated[str, typer.Option("--assignments", help="Which ones, with commas in between; by default all.", show_default=False)] = "",
+    course_id: Annotated[str, typer.Option("--course-id", help="By default the folder's name.", show_default=False)] = "",
+    db_url: Annotated[str, typer.Option("--db-url", help="The gradebook, e.g. postgresql://...; by default SQLite in the folder.", show_default=False)] = "",
+    exchange: Annotated[str, typer.Option("--exchange", help="nbgrader's exchange folder; by default none.", show_default=False)] = "",
+    question_points: Annotated[float, typer.Option("--question-points", min=0, help="Points of a question that a human grades.")] = 0,
+) -> int:
+    """Make a course for nbgrader: source notebooks and settings with which it never runs student code."""
+    from autograder.course.gradebook.new import make_course
+
+    names = [_assignment(name.strip()).name for name in assignments.split(",") if name.strip()]
+    made = make_course(folder, names, course_id=course_id, db_url=db_url, exchange=exchange, question_points=question_points)
+    print(f"{folder}: {', '.join(made)}. Next: cd {folder} && nbgrader generate_assignment {made[0]}")
+    return OK
+
+
+@course_app.command("collect")
+def course_collect(folder: CourseArgument, assignment: AssignmentOption) -> int:
+    """Collect submissions out of nbgrader's exchange, safely: owners checked, no link followed, sizes limited."""
+    from autograder.course.gradebook.collect import collect
+    from autograder.course.gradebook.record import settings
+
+    exchange = settings(folder)
+    inbound = Path(exchange["root"]) / exchange["course_id"] / "inbound"
+    found = list(collect(inbound, folder / "submitted", _assignment(assignment).name))
+    for one in found:
+        print(f"{one.student}: {' '.join([one.problem or 'collected.', *one.notes])}")
+    print(f"{sum(not one.problem for one in found)} of {len(found)} collected.")
+    return UNGRADABLE if any(one.problem for one in found) else OK
+
+
+@course_app.command("record")
+def course_record(folder: CourseArgument, assignment: AssignmentOption) -> int:
+    """Record grades in nbgrader's gradebook; what `handgrad grade` has graded into FOLDER/graded/ASSIGNMENT is not run again."""
+    from autograder.course.gradebook.record import record
+
+    return OK if record(folder, _assignment(assignment).name) == 0 else INTERNAL
 
 
 # ----------------------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def of_student(folder: Path, name: str, assignment: Assignment) -> Submission:
         The folder cannot be read.
     """
     try:
-        top = os.open(folder, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+        top = os.open(folder, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
         raise SubmissionError(f"{quoted(str(folder))} cannot be read: {error.strerror}.") from None
     try:
