@@ -118,9 +118,9 @@ def _score(call, case, ids, alpha):
 
 @law("typical", "long")
 def only_equality_of_ids_counts(call, case):
-    """Other names for the ids, every one 1000 times as large, leave the distance as it is."""
-    before, after = call(case)["distance"], call(case, a=case["a"] * 1000, b=case["b"] * 1000)["distance"]
-    return None if before == after else f"with all ids 1000 times as large the distance is {after} instead of {before}"
+    """Other names for the ids, every one 1024 times as large, leave the distance as it is."""
+    before, after = call(case)["distance"], call(case, a=case["a"] * 1024, b=case["b"] * 1024)["distance"]
+    return None if before == after else f"with all ids 1024 times as large the distance is {after} instead of {before}"
 
 
 @law("typical")
@@ -153,6 +153,9 @@ PARAMS = ENCODER | DECODER
 #: Small enough for finite differences with all parameters.
 SMALL = {"D": 2, "H": 4, "M": 3, "Vs": 5, "Vt": 6}
 
+#: As many units as tokens, so that every token can have its own.
+TALKATIVE = {"S": 3, "D": 5, "H": 6, "M": 3, "Vs": 7}
+
 #: Subtracted from the score of a token that must never be chosen.
 NEVER = 1e4
 
@@ -169,13 +172,31 @@ def sequence(length, vocabulary):
 
 def search_case(inputs, rng, plan):
     """Draw bos and eos; never let bos be chosen, since whether it then belongs to the ids is not said."""
-    params = dict(inputs["params"])
+    params = inputs["params"]
     if plan.fill == "ones":  # would tie all tokens, and rounding would choose
         params = {name: value * rng.standard_normal(value.shape) for name, value in params.items()}
+    if plan.scale in ("unit", "damped"):
+        params = talkative(params, rng)
     bos, eos = (int(i) for i in rng.choice(len(params["by"]), 2, replace=False))
-    params["by"] = params["by"].copy()
-    params["by"][bos] -= NEVER
-    return inputs | {"params": params, "bos": bos, "eos": eos}
+    by = params["by"].copy()
+    by[bos] -= NEVER
+    return inputs | {"params": params | {"by": by}, "bos": bos, "eos": eos}
+
+
+def talkative(params, rng):
+    """Return parameters under which one token leads to another: random ones say one thing for ever."""
+    tokens, D = params["tgt_embedding"].shape
+    H = len(params["Wo"]) // 2
+    new = {name: 0.6 * value for name, value in params.items()}
+    new["tgt_embedding"] += 3 * np.eye(tokens, D)
+    new["dec_Wx"][:, 2 * H : 3 * H] += 2 * np.eye(D, H)
+    new["dec_b"] += np.repeat([1.0, -1.0, 0.0, 1.0], H)
+    new["Wo"][:H] += 2 * np.eye(H)
+    round_trip = rng.permutation(tokens)
+    follows = np.zeros((tokens, tokens))
+    follows[round_trip, np.roll(round_trip, -1)] = 3.0
+    new["Wy"] += np.eye(H, tokens) @ follows
+    return new
 
 
 def distance_case(inputs, rng, plan):
@@ -299,7 +320,7 @@ greedy_decode = Exercise(
     laws=(goes_on_until_max_len,),
     prepare=search_case,
     edges={"all tokens tie": {"scale": "zero"}},
-    sizes=SMALL | {"S": 3},
+    sizes=TALKATIVE | {"Vt": 6},
     discrete=True,
     points=4,
 )
@@ -307,12 +328,12 @@ greedy_decode = Exercise(
 # The choices go together: a beam of 1 is greedy, 1000 is wider than all sequences; widths between are for the law.
 beam_search = Exercise(
     "beam_search",
-    takes=SEARCH | {"beam": Choice(1000, 1, 1000, 1000, 1000), "max_len": Choice(3, 4, 2, 4, 3), "alpha": Choice(0.0, 0.0, 1.0, 0.6, 2.0)},
+    takes=SEARCH | {"beam": Choice(1000, 1, 1000, 1000, 1000, 1000), "max_len": Choice(3, 4, 2, 4, 3, 3), "alpha": Choice(1.0, 0.0, 0.0, 0.6, 2.0, 0.0)},
     gives={"ids": Ids("T", "Vt"), "score": Number()},
     uses=(*SEARCH_USES, "greedy_decode"),
     laws=(ids_and_score_belong_together,),
     prepare=search_case,
-    sizes=SMALL | {"S": 3, "Vt": 4},
+    sizes=TALKATIVE | {"Vt": 4},
     discrete=True,
     points=8,
 )
@@ -356,7 +377,7 @@ LETTERS, SHORTEST, LONGEST, EMBEDDING, WIDTH, BATCH, TESTS, CLIP, FOLLOWED = 8, 
 BOS, EOS = LETTERS, LETTERS + 1
 
 #: (steps, rate): the last phase settles what a constant rate leaves jumping.
-PHASES = ((220, 0.01), (120, 0.002))
+PHASES = ((180, 0.01), (90, 0.002))
 
 
 def reversal_task(seed: int):
