@@ -10,6 +10,7 @@ import pytest
 
 from autograder import exercises, release
 from autograder.cases import store
+from autograder.diagnose import misconceptions
 from autograder.release import percent
 from autograder.sandbox import sources
 from autograder.spec import groups
@@ -75,6 +76,15 @@ def test_the_public_bank_belongs_to_the_declared_exercises(name):
             assert set(example.inputs) == set(inputs), (stale, head, example.name)
             assert set(example.expected) == {exercise.function for exercise in group}, (stale, head, example.name)
             assert all(np.isfinite(value).all() for results in example.expected.values() for value in results.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_public_bank_foresees_the_known_misconceptions(name):
+    told: dict[str, dict] = {}
+    for known in misconceptions.load(name, SOURCES[name]):
+        told.setdefault(known.function, {})[known.name] = {"sentence": known.sentence, "hint": known.hint}
+    stands = store.load(ROOT / "assignments" / name / f"{name}.bank.npz").misconceptions
+    assert stands == told, f"assignments/{name}/{name}.bank.npz is out of date. Run: make stubs ARGS={name}"
 
 
 @pytest.mark.parametrize("name", NAMES)
