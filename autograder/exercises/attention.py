@@ -439,7 +439,7 @@ assignment = Assignment(
         sentence="A small GPT finds what followed a symbol earlier in the text, which no bigram statistics can tell.",
     ),
     bonus=(
-        Bonus("cached", 10, (cached_step,), costs=(Cost("cached_step", sizes={"N": 1, "T": 160, "A": 4, "E": 16, "F": 256}),)),
+        Bonus("cached", 10, (cached_step,), costs=(Cost("cached_step", sizes={"N": 1, "T": 400, "A": 2, "E": 16, "F": 128}),)),
         Bonus(
             "tiled",
             20,
