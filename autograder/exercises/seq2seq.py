@@ -377,7 +377,7 @@ LETTERS, SHORTEST, LONGEST, EMBEDDING, WIDTH, BATCH, TESTS, CLIP, FOLLOWED = 8, 
 BOS, EOS = LETTERS, LETTERS + 1
 
 #: (steps, rate): the last phase settles what a constant rate leaves jumping.
-PHASES = ((180, 0.01), (90, 0.002))
+PHASES = ((200, 0.01), (120, 0.002))
 
 
 def reversal_task(seed: int):
