@@ -7,7 +7,7 @@ broadcasting hide a ``(1, H)`` bias gradient, so nothing is compared before its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,16 @@ SATURATED = 1e-15
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole result beside what it should be, and which entries differ; ``axes`` names its axes, ``"N T H"``."""
+
+    actual: np.ndarray
+    expected: np.ndarray
+    differs: np.ndarray
+    axes: str = ""
+
+
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong: the check that it belongs to, the result, a sentence, and the numbers behind it."""
 
@@ -31,6 +41,7 @@ class Problem:
     index: tuple[int, ...] = ()
     actual: float | None = None
     expected: float | None = None
+    whole: Whole | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def _leaf(kind, path, value, expected, allowance):
         if actual.dtype != wanted:
             yield Problem("dtype", path, _dtype_sentence(kind, path, actual.dtype, wanted))
     if actual.dtype.kind in "fiub":
-        yield from _values(path, actual, expected, allowance)
+        yield from _values(path, actual, expected, allowance, getattr(kind, "shape", ""))
 
 
 def _not_a_number(kind, path, value):
@@ -135,10 +146,11 @@ def _dtype_sentence(kind, path, actual, wanted):
     return f"{path} has dtype {actual}, but should be {wanted}" + (f"{why} {wanted}" if why else "")
 
 
-def _values(path, actual, expected, allowance):
-    if not np.isfinite(actual).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(actual))[0])
-        yield Problem("finite", path, f"{place(path, at)} is {number(actual[at])}, but should be {number(expected[at])}", at, float(actual[at]), float(expected[at]))
+def _values(path, actual, expected, allowance, axes):
+    if not (finite := np.isfinite(actual)).all():
+        at = tuple(int(i) for i in np.argwhere(~finite)[0])
+        sentence = f"{place(path, at)} is {number(actual[at])}, but should be {number(expected[at])}"
+        yield Problem("finite", path, sentence, at, float(actual[at]), float(expected[at]), Whole(actual, expected, ~finite, axes))
         return
     if expected.dtype.kind != "f":
         wrong = actual != expected
@@ -150,7 +162,8 @@ def _values(path, actual, expected, allowance):
     at = _worst(actual, expected, wrong)
     count = "" if actual.size == 1 else f" ({int(wrong.sum())} of {actual.size} entries differ)"
     there, should = pair(actual[at], expected[at])
-    yield Problem("values", path, f"{place(path, at)} is {there}, but should be {should}{count}", at, float(actual[at]), float(expected[at]))
+    sentence = f"{place(path, at)} is {there}, but should be {should}{count}"
+    yield Problem("values", path, sentence, at, float(actual[at]), float(expected[at]), Whole(actual, expected, wrong, axes))
 
 
 def _worst(actual, expected, wrong):

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from autograder.sandbox.steps import Answer, Error, LoadError, Step
+from autograder.sandbox.steps import Answer, Error, LoadError, Ref, Step
 
 #: CPU seconds allowed for one call, for one batch of calls, and for everything a submission does.
-CALL_CPU, BATCH_CPU, BUDGET_CPU = 2.0, 6.0, 60.0
+CALL_CPU, BATCH_CPU, BUDGET_CPU = 1.5, 3.0, 60.0
 
 #: A wall-clock limit this many times the CPU limit stops what sleeps; a busy machine never comes near it.
-WALL = 5.0
+WALL = 8.0
 
 #: Bytes of a reply beyond what the reference's own results take.
 SPARE = 1 << 20
@@ -78,6 +78,7 @@ class Session:
 
     def __post_init__(self):
         self._worker = self.first
+        self.stops = 0
 
     def names(self) -> list[str]:
         """Return the public functions that the submission defines."""
@@ -103,6 +104,7 @@ class Session:
     def _stopped(self, fault) -> Stopped:
         """Return what to raise for a fault; one of the kit's own is not the submission's."""
         self.renew()
+        self.stops += 1
         if fault.kind == "zygote":
             raise KitError(fault.detail) from fault
         return Stopped(fault.kind, fault.detail)
@@ -135,31 +137,50 @@ class Session:
             raise self._stopped(fault) from None
 
     def run_each(self, scripts: Iterable[list[Step]], cap: int, patience: int = 2) -> list[list[Answer]]:
-        """Run scripts one at a time after a batch was stopped, to find the guilty call; give up after some stops."""
-        found, stops = [], 0
+        """Run scripts one at a time after a batch was stopped, to find the guilty call; after some stops leave out only that."""
+        found, guilty, stops = [], set(), 0
         for steps in scripts:
-            if stops >= patience:
-                found.append(_nothing(steps, "NotReached", "was not called, since earlier calls had to be stopped"))
-                continue
-            answers = self._one(steps, cap)
-            stops += any(answer.error and answer.error.type == "Stopped" for answer in answers)
+            answers = self._one(steps, cap) if stops < patience else self._without(steps, guilty, cap)
+            stopped = {index for index, answer in enumerate(answers) if answer.error and answer.error.type == "Stopped"}
+            guilty |= stopped
+            stops += bool(stopped)
             found.append(answers)
         return found
 
     def _one(self, steps, cap):
+        """Run one script; where it is stopped, run its first step alone, and every other step after the first."""
         try:
             return self.run([steps], cap, CALL_CPU)[0]
         except Stopped as stopped:
             detail = stopped.detail
         if len(steps) == 1:
             return _nothing(steps, "Stopped", detail)
-        head = self._one(steps[:-1], cap)
-        kind = "Skipped" if any(answer.error for answer in head) else "Stopped"
-        return head + _nothing(steps[-1:], kind, detail)
+        if len(steps) == 2 or _is_protocol(steps):
+            head = self._one(steps[:-1], cap)
+            kind = "Skipped" if any(answer.error for answer in head) else "Stopped"
+            return head + _nothing(steps[-1:], kind, detail)
+        pairs = [self._one([steps[0], step], cap) for step in steps[1:]]
+        return [pairs[0][0], *(pair[1] for pair in pairs)]
+
+    def _without(self, steps, guilty, cap):
+        left = [index for index in range(len(steps)) if index not in guilty]
+        known = {}
+        if left and left[0] == 0:
+            try:
+                known = dict(zip(left, self.run([[steps[index] for index in left]], cap, CALL_CPU)[0], strict=True))
+            except Stopped:
+                known = {}
+        (missing,) = _nothing(steps[:1], "NotReached", "was not called, since earlier calls had to be stopped")
+        return [known.get(index, missing) for index in range(len(steps))]
 
     def close(self) -> None:
         """End the worker."""
         self.renew()
+
+
+def _is_protocol(steps) -> bool:
+    """Whether a step needs more than what the first one returned."""
+    return any(isinstance(arg, Ref) and arg.step > 0 for step in steps for arg in step.args)
 
 
 def _nothing(steps, kind, message):

@@ -112,6 +112,7 @@ class _Grading:
         self.carried: set[str] = set()
         self.served: dict[str, frozenset[str]] = {}
         self.exhausted = False
+        self.endless: set[str] = set()
         self.training = 0.0
 
     def _session(self, served: frozenset[str] = frozenset(), first=None) -> Session:
@@ -145,22 +146,33 @@ class _Grading:
     # ------------------------------------------------------------------------------------------- functions
 
     def _first(self, group):
-        self.judgements |= self._judged(group, self.session)
+        """Judge a group by itself; what may call something endless waits until that is served, or nothing would be left of the budget."""
+        own = {e.function for e in group}
+        endless = sorted((carry.closure(self.assignment, own) - own) & self.endless) if self.grader.serve else ()
+        if endless:
+            self.judgements |= {e.function: _not_judged(e, f"may call {endless[0]} here, which had to be stopped") for e in group}
+        else:
+            self.judgements |= self._judged(group, self.session)
 
     def _judged(self, group, session):
         examples = self.grader.bank.groups.get(group[0].function, [])
         if self.exhausted:
             return {e.function: _not_judged(e, OUT_OF_TIME) for e in group}
+        before = session.stops
         try:
             judgements = judge_group(group, examples, session)
             try_laws(self.assignment, group, examples, session, judgements)
-            judge_on_own_forward(group, examples, session, judgements)
+            if session.stops == before:
+                judge_on_own_forward(group, examples, session, judgements)
+            else:
+                self.endless |= {name for name, judgement in judgements.items() if "runs" in judgement.failed}
             return judgements
         except Exhausted:
             self.exhausted = True
             self.messages.append(f"The submission used up its {BUDGET_CPU:g} s of computing; what came after {group[0].function} was not judged.")
             return {e.function: _not_judged(e, OUT_OF_TIME) for e in group}
         except Stopped as stopped:
+            self.endless |= {e.function for e in group}
             return {e.function: _not_judged(e, stopped.detail) for e in group}
 
     def _again(self, group):

@@ -11,6 +11,7 @@ from autograder.diagnose.recognise import diagnose
 from autograder.judge.compare import Problem
 from autograder.judge.function import Judgement
 from autograder.judge.seen import COMPUTED
+from autograder.judge.snippet import snippet
 from autograder.judge.words import sizes, when
 from autograder.report.model import Check, Counterexample, FunctionResult
 from autograder.spec import Exercise
@@ -18,8 +19,8 @@ from autograder.tree import count, transform
 
 PASSED, FAILED, NOT_WRITTEN, UNDECIDED = "passed", "failed", "not written yet", "could not judge"
 
-#: Inputs of a counterexample are printed whole up to this many numbers.
-PRINTABLE = 120
+#: Inputs of a counterexample are printed whole up to this many numbers, and so is the result that is wrong.
+PRINTABLE, COMPARABLE = 120, 400
 
 
 def function_result(exercise: Exercise, judgement: Judgement, carried: bool, small: Mapping[str, tuple[Problem, Example]] | None, known: Mapping) -> FunctionResult:
@@ -52,7 +53,7 @@ def _check(name, judgement, small):
     if name not in judgement.failed:
         return Check(name, True if judgement.written and name in judgement.reached else None, "", None)
     problem, example = small or judgement.failed[name]
-    return Check(name, False, _sentence(problem, example, judgement, bool(small)), counterexample(problem, example))
+    return Check(name, False, _sentence(problem, example, judgement, bool(small)), counterexample(judgement.exercise, problem, example))
 
 
 def _sentence(problem, example, judgement, is_small):
@@ -63,13 +64,22 @@ def _sentence(problem, example, judgement, is_small):
     return f"{problem.sentence} ({'; '.join(notes)})" if notes else problem.sentence
 
 
-def counterexample(problem: Problem, example: Example | None) -> Counterexample | None:
+def counterexample(exercise: Exercise, problem: Problem, example: Example | None) -> Counterexample | None:
     """Return the input that shows a problem, with the numbers where it shows."""
     if example is None:
         return None
     printable = count(example.inputs) <= PRINTABLE
-    inputs = transform(dict(example.inputs), _plain) if printable else {}
-    return Counterexample(example.name, dict(example.plan["sizes"]), inputs, problem.path, problem.index, problem.actual, problem.expected)
+    inputs = transform({name: example.inputs[name] for name in exercise.inputs}, _plain) if printable else {}
+    lines = snippet(exercise, problem, example) if printable else ""
+    sizes = dict(example.plan["sizes"])
+    return Counterexample(example.name, sizes, inputs, problem.path, problem.index, problem.actual, problem.expected, _whole(problem.whole), lines)
+
+
+def _whole(whole) -> dict:
+    """Return the result that is wrong as plain lists, where it is small enough to be looked at."""
+    if whole is None or whole.actual.size > COMPARABLE or whole.actual.size < 2:
+        return {}
+    return {"axes": whole.axes, "actual": whole.actual.tolist(), "expected": whole.expected.tolist(), "differs": whole.differs.tolist()}
 
 
 def _plain(leaf):
