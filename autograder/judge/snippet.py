@@ -72,7 +72,7 @@ def _array(value: np.ndarray) -> str:
     dtype = "" if usual and value.size else f", dtype={value.dtype.name!r}"
     if not value.size:
         return f"np.zeros({value.shape}{dtype})"
-    same = value.flat[0]
-    if value.size > 1 and value.dtype.kind == "f" and (value == same).all() and same in (0, 1):
-        return f"np.{'ones' if same else 'zeros'}({value.shape}{dtype})"
+    for name, same in (("ones", np.ones_like(value)), ("zeros", np.zeros_like(value))):
+        if value.size > 1 and value.dtype.kind == "f" and value.tobytes() == same.tobytes():  # by bits: -0.0 is not 0.0
+            return f"np.{name}({value.shape if value.ndim > 1 else value.size}{dtype})"
     return f"np.array({value.tolist()!r}{dtype})"

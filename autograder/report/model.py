@@ -23,6 +23,11 @@ class Counterexample:
         Which entry of which result is wrong, ``dWx`` and ``(0, 2)``; empty where no single entry is.
     actual, expected
         The two values there, or None.
+    whole : mapping
+        The whole of that result as plain lists: ``actual``, ``expected``, ``differs`` (bool), and ``axes``, the sizes that its
+        axes are; empty where it is one number or too many to look at.
+    snippet : str
+        Lines that show the problem again, to be put below an import; empty where one call does not show it.
     """
 
     example: str
@@ -32,6 +37,8 @@ class Counterexample:
     index: tuple[int, ...]
     actual: object
     expected: object
+    whole: Mapping = field(default_factory=dict)
+    snippet: str = ""
 
 
 @dataclass(frozen=True)
