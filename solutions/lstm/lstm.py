@@ -427,6 +427,12 @@ def state_gradient_norms(dh_last, cache):
 # weights are different weights and get a dict of gradients each.
 
 # %%
+### BEGIN SOLUTION
+def _weights(params):
+    return params["Wx"], params["Wh"], params["b"]
+### END SOLUTION
+
+# %%
 def bilstm_forward(x, mask, forward_params, backward_params):
     """Two LSTMs over one sequence, one reading from the left and one from the right.
 
@@ -451,12 +457,6 @@ def bilstm_forward(x, mask, forward_params, backward_params):
 
 # %% tags=["check"]
 #| check("bilstm_forward")
-
-# %%
-### BEGIN SOLUTION
-def _weights(params):
-    return params["Wx"], params["Wh"], params["b"]
-### END SOLUTION
 
 # %%
 def bilstm_backward(dh, cache):
@@ -614,6 +614,12 @@ def gru_backward(dh, cache):
 # %% [markdown]
 # ## 10. Milestone: a memory of fifteen steps
 #
+# First, all your functions once more:
+
+# %% tags=["check"]
+#| check()
+
+# %% [markdown]
 # The task: 15 random symbols out of 6 come in, and at the end the network must name the *first*. Chance is 1/6. There is nothing
 # to learn but to remember. The graded run trains for 150 steps with your `lstm_forward` and `lstm_backward`: its losses must be
 # those of the reference, and at the end 95% must be recalled.
@@ -708,9 +714,6 @@ def gru_backward(dh, cache):
 #| axes[0].set_ylabel("first symbol recalled")
 #| axes[0].legend()
 #| plt.show()
-
-# %% tags=["check"]
-#| check("milestone")
 
 # %% [markdown]
 # **What does it do in there?** Look into a trained network while it reads. For every unit, compare how much the last cell state
