@@ -24,6 +24,7 @@ def test_the_solved_notebook_runs(name, tmp_path, monkeypatch):
 
     for required in exercises.load(name).requires:
         (tmp_path / f"{required}.py").write_text(paths.solution(required).read_text())
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other on a busy machine cost many times the work
     monkeypatch.setenv("HANDGRAD_COURSE", str(paths.course()))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).resolve().parents[2]), str(tmp_path)]))
     book = nbformat.reads(to_json(notebook_of(read(paths.solution(name).read_text(), name), solved=True)), as_version=4)
