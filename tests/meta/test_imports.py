@@ -43,7 +43,7 @@ def imported(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], node.module or ""]).strip(".") if node.level else node.module
             found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base for alias in node.names}
-    return found
+    return found - {module}
 
 
 def ours(module: str) -> set[str]:
