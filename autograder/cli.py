@@ -35,6 +35,8 @@ app.add_typer(bank_app, name="bank")
 course_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Courses for nbgrader: make one, collect into it, record grades in it.")
 app.add_typer(course_app, name="course")
 
+JobsOption = Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes; by default one per core.", show_default=False)]
+IsolationOption = Annotated[str, typer.Option("--require-isolation", help="none, process, limits, filtered or namespaced.")]
 BankOption = Annotated[Path | None, typer.Option("--bank", help="The example bank; by default the public one.", show_default=False)]
 
 
@@ -152,9 +154,9 @@ def grade(
     submissions: Annotated[Path, typer.Argument(help="The folder of submissions.", show_default=False)],
     assignment: Annotated[str, typer.Option("--assignment", "-a", help="Which assignment it is.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", help="Where results go; by default graded/ASSIGNMENT.", show_default=False)] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes; by default one per core.", show_default=False)] = None,
+    jobs: JobsOption = None,
     bank: BankOption = None,
-    require_isolation: Annotated[str, typer.Option("--require-isolation", help="none, process, limits, filtered or namespaced.")] = "filtered",
+    require_isolation: IsolationOption = "filtered",
     force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
     student: Annotated[list[str] | None, typer.Option("--student", help="Grade this student only; may be repeated.", show_default=False)] = None,
 ) -> int:
@@ -222,8 +224,8 @@ def isolation() -> int:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where submissions and results go.")] = Path("demo"),
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=256, help="Processes; by default one per core.", show_default=False)] = None,
-    require_isolation: Annotated[str, typer.Option("--require-isolation", help="none, process, limits, filtered or namespaced.")] = "filtered",
+    jobs: JobsOption = None,
+    require_isolation: IsolationOption = "filtered",
 ) -> int:
     """Make a class of 30 rnn submissions, right, wrong, broken and hostile, and grade it."""
     from autograder.course.demo import make_class
@@ -270,7 +272,7 @@ def bank_build(
 
 @bank_app.command("verify")
 def bank_verify(file: Annotated[Path, typer.Argument(help="The bank.", show_default=False)]) -> int:
-    """Verify that a bank is whole and has examples for every function of its assignment."""
+    """Verify that a bank is whole, has examples for every function, and agrees with the reference (needs torch)."""
     from autograder.cases import store
     from autograder.spec import groups
 
@@ -279,6 +281,20 @@ def bank_verify(file: Annotated[Path, typer.Argument(help="The bank.", show_defa
     if missing := [group[0].function for group in groups(declared.everything) if not bank.groups.get(group[0].function)]:
         raise store.BankError(f"{file} has no examples for {', '.join(missing)}. Build it again with this version: handgrad bank build {bank.assignment}")
     print(f"{file}: whole. {bank.assignment}, {'public' if bank.public else 'private'}, {_examples(bank)} examples, sha256 {bank.sha256}")
+    return _same_as_reference(bank, declared)
+
+
+def _same_as_reference(bank, declared) -> int:
+    """Compute everything again where torch is installed."""
+    try:
+        from autograder.cases.build import verify
+    except ImportError:
+        print("It was not compared with the reference, which needs torch and Hypothesis: pip install 'handgrad[instructor]'")
+        return OK
+    if changed := verify(bank, declared):
+        print("\n".join(f"  {sentence}" for sentence in changed[:20]))
+        return _fail(f"{len(changed)} stored results are not the reference's any more. Build the bank again: handgrad bank build {declared.name}", UNGRADABLE)
+    print("Every stored result is the reference's.")
     return OK
 
 
@@ -325,12 +341,35 @@ def course_collect(folder: CourseArgument, assignment: AssignmentOption) -> int:
     return UNGRADABLE if any(one.problem for one in found) else OK
 
 
+@course_app.command("grade")
+def course_grade(
+    folder: CourseArgument,
+    assignment: AssignmentOption,
+    jobs: JobsOption = None,
+    require_isolation: IsolationOption = "filtered",
+    force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
+) -> int:
+    """Grade what was collected, in parallel, and record it in nbgrader's gradebook."""
+    from autograder.course.gradebook.outcome import FOLDER, bank_path
+    from autograder.course.run import Order
+
+    name = _assignment(assignment).name
+    bank = bank_path(folder / "banks", name)
+    order = Order(folder / "submitted", name, bank, folder / FOLDER / name, jobs or _cores(), force)
+    code = _graded(order, require_isolation, public=bank.parent != folder / "banks")
+    return course_record(folder, name) or code if code in (OK, UNGRADABLE) else code
+
+
 @course_app.command("record")
 def course_record(folder: CourseArgument, assignment: AssignmentOption) -> int:
-    """Record grades in nbgrader's gradebook; what `handgrad grade` has graded into FOLDER/graded/ASSIGNMENT is not run again."""
+    """Record grades in nbgrader's gradebook; what has been graded into FOLDER/graded/ASSIGNMENT is not run again."""
     from autograder.course.gradebook.record import record
 
-    return OK if record(folder, _assignment(assignment).name) == 0 else INTERNAL
+    recorded = record(folder, _assignment(assignment).name)
+    for line in recorded.trouble:
+        print(line, file=sys.stderr)
+    print(f"{len(recorded.students)} recorded in the gradebook. nbgrader's own words: {recorded.log}")
+    return INTERNAL if recorded.trouble else OK
 
 
 # ----------------------------------------------------------------------------------------------------------------

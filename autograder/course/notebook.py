@@ -96,9 +96,18 @@ def extract(text: str, functions: Iterable[str], name: str = "the notebook") -> 
     NotebookError
         It is not JSON, or not a notebook, or too big.
     """
+    return _module(_code_cells(text, name), functions, name)
+
+
+def extract_script(source: str, functions: Iterable[str]) -> Notebook:
+    """Return what the graded functions need of a script, which is taken as one cell."""
+    return _module([(1, source)], functions, "the script")
+
+
+def _module(cells: Iterable[tuple[int, str]], functions: Iterable[str], name: str) -> Notebook:
     functions = list(functions)
     statements, broken = [], []
-    for cell, source in _code_cells(text, name):
+    for cell, source in cells:
         found = _parsed(cell, source)
         broken.append(found) if isinstance(found, _Broken) else statements.extend(found)
         if len(statements) > MOST_STATEMENTS:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from autograder.cases import store
 from autograder.course import results
+from autograder.course.rescue import rescued
 from autograder.course.submissions import Submission
 from autograder.exercises import load as load_assignment
 
@@ -54,6 +55,8 @@ class Worker:
             if self._grader is None:
                 self._grader = self._stack.enter_context(self.setting.opener(self.bank))
             graded = self._grader.grade(dict(submission.files))
+            if not graded.loaded:
+                graded = rescued(submission, self.assignment, graded, self._grader.grade)
         except BaseException:
             self.close()
             raise

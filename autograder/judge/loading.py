@@ -28,13 +28,13 @@ def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], mess
             return whole, spawn(whole)
         except LoadError as error:
             line = f" (line {error.line})" if error.line else ""
-            messages.append(f"{error.module}.py could not be loaded: {error.type}: {error.message}{line}")
+            messages.append(f"{error.module}.py could not be loaded: {error.type}: {error.message}{line}.")
             if error.module not in placeholder:
                 return None
             whole[error.module] = placeholder[error.module]
         except Fault as fault:
             if fault.kind == "zygote":
                 raise KitError(fault.detail) from fault
-            messages.append(f"{assignment.name}.py could not be loaded: it {fault.detail}")
+            messages.append(f"{assignment.name}.py could not be loaded: it {fault.detail}.")
             return None
     return None

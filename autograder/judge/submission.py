@@ -33,6 +33,7 @@ class Graded:
     functions: list[FunctionResult]
     messages: list[str] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
+    loaded: bool = True
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Grader:
         baseline = self.ours.clock.student - ours_before if self.ours else 0.0
         judging = time.process_time() - started
         timing = {"student": clock.student, "loading": clock.loading, "baseline": baseline, "judging": judging, "milestone": training}
-        return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()})
+        return Graded(functions, messages, {name: round(value, 4) for name, value in timing.items()}, loaded is not None)
 
     def oracle(self):
         """Return the live reference, or None without torch."""

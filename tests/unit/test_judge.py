@@ -155,7 +155,7 @@ def test_a_missing_required_module_becomes_unwritten_functions():
 def test_a_syntax_error_is_told_with_its_line():
     messages: list[str] = []
     assert loading.load(lambda files: sources.load(files), RNN, {"rnn": "x = 1\ndef f(:\n"}, messages) is None
-    assert messages == ["rnn.py could not be loaded: SyntaxError: invalid syntax (line 2)"]
+    assert messages == ["rnn.py could not be loaded: SyntaxError: invalid syntax (line 2)."]
 
 
 def test_a_broken_sandbox_is_the_kits_fault():
