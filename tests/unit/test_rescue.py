@@ -12,7 +12,7 @@ from autograder.report.model import Check, FunctionResult
 from autograder.sandbox import sources
 
 RNN = load("rnn")
-WRONG = FunctionResult("affine_forward", 0, 2, "failed", False, (Check("values", False, "scores is wrong (line 3)", None),))
+WRONG = FunctionResult("affine_forward", 0, 2, "failed", False, (Check("values", False, "scores is wrong (line 2)", None),))
 
 
 def grade(files):
