@@ -35,7 +35,7 @@ def encode_backward(dkeys, dh, dc, cache):
     chosen, inner = cache
     last = one_hot(np.full(len(dh), dkeys.shape[1] - 1), dkeys.shape[1], dkeys.dtype)
     dx, _, _, dWx, dWh, db = lstm_backward(dkeys + np.einsum("ns,nh->nsh", last, dh), dc, inner)
-    return dict(src_embedding=np.einsum("nsv,nsd->vd", chosen, dx), enc_Wx=dWx, enc_Wh=dWh, enc_b=db)
+    return {"src_embedding": np.einsum("nsv,nsd->vd", chosen, dx), "enc_Wx": dWx, "enc_Wh": dWh, "enc_b": db}
 
 
 def additive_attention_forward(q, keys, mask, Wq, Wk, v):
@@ -83,11 +83,11 @@ def decode_backward(dscores, cache):
     dh, dcontext = (np.einsum("ntk,hk->nth", dz, part) for part in (p["Wo"][:H], p["Wo"][H:]))
     dq, dkeys, dWq, dWk, dv = additive_attention_backward(dcontext, att_cache)
     dx, dh0, dc0, dWx, dWh, db = lstm_backward(dh + dq, np.zeros_like(h[:, 0]), lstm_cache)
-    grads = dict(
-        tgt_embedding=np.einsum("ntv,ntd->vd", chosen, dx), dec_Wx=dWx, dec_Wh=dWh, dec_b=db, att_Wq=dWq, att_Wk=dWk, att_v=dv,
-        Wo=np.concatenate([np.einsum("nth,ntk->hk", part, dz) for part in (h, context)]), bo=np.einsum("ntk->k", dz),
-        Wy=np.einsum("nth,ntv->hv", a, dscores), by=np.einsum("ntv->v", dscores),
-    )  # fmt: skip
+    grads = {
+        "tgt_embedding": np.einsum("ntv,ntd->vd", chosen, dx), "dec_Wx": dWx, "dec_Wh": dWh, "dec_b": db, "att_Wq": dWq, "att_Wk": dWk, "att_v": dv,
+        "Wo": np.concatenate([np.einsum("nth,ntk->hk", part, dz) for part in (h, context)]), "bo": np.einsum("ntk->k", dz),
+        "Wy": np.einsum("nth,ntv->hv", a, dscores), "by": np.einsum("ntv->v", dscores),
+    }  # fmt: skip
     return grads, dh0, dc0, dkeys
 
 

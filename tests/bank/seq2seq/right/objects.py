@@ -1,7 +1,7 @@
 """Layers as objects whose methods are forward and backward; the cache is a bound method. Search keeps a batch of states."""
 
-import numpy as np
 import lstm
+import numpy as np
 
 
 def pad_batch(sequences, pad):

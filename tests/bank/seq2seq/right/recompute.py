@@ -68,7 +68,7 @@ def additive_attention_forward(q, keys, mask, Wq, Wk, v):
 
 
 def additive_attention_backward(dcontext, cache):
-    q, keys, mask, Wq, Wk, v = cache
+    q, _keys, mask, Wq, Wk, v = cache
     clean, hidden, weights = attend(*cache)
     # The Jacobian of softmax as the difference of two context-like averages: sum_s w_s (dw_s - mean).
     dw = np.matmul(dcontext, np.swapaxes(clean, 1, 2))
@@ -98,7 +98,7 @@ def decode_forward(tgt_in, h0, c0, keys, src_mask, params):
 
 
 def decode_backward(dscores, cache):
-    tgt_in, h0, c0, keys, src_mask, params = cache
+    tgt_in, h0, c0, _keys, _src_mask, params = cache
     joined, out, lstm_cache, (_, _, attention_cache) = forward_parts(*cache)
     H = h0.shape[1]
     flat = lambda a: a.reshape(-1, a.shape[-1])  # noqa: E731

@@ -179,7 +179,7 @@ def edit_distance(a, b):
 
 def ctc_loss(scores, targets, blank=0):
     """A transition matrix between the places of the extended target; each step is a product in the log domain."""
-    T, N, V = scores.shape
+    T, N, _V = scores.shape
     z = scores.astype(np.float64)
     log_p = z - np.logaddexp.reduce(z, axis=2, keepdims=True)
     dscores, losses = np.exp(log_p), []

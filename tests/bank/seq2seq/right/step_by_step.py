@@ -68,7 +68,7 @@ def additive_attention_forward(q, keys, mask, Wq, Wk, v):
         scores += v[m] * np.tanh(queries[:, :, None, m] + sources[:, None, :, m])
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True, where=real, initial=-1e30), where=real, out=np.zeros_like(scores))
     weights = np.divide(weights, weights.sum(-1, keepdims=True), where=real, out=np.zeros_like(scores))
-    cache = dict(q=q, keys=keys, real=mask[..., None], Wq=Wq, Wk=Wk, v=v, queries=queries, sources=sources, weights=weights * 1)
+    cache = {"q": q, "keys": keys, "real": mask[..., None], "Wq": Wq, "Wk": Wk, "v": v, "queries": queries, "sources": sources, "weights": weights * 1}
     return np.einsum("nts,nsh->nth", weights, keys), weights, cache
 
 
@@ -108,7 +108,7 @@ def decode_forward(tgt_in, h0, c0, keys, src_mask, params):
 
 def decode_backward(dscores, cache):
     p, H = cache["params"], cache["c0"].shape[1]
-    names = "tgt_embedding dec_Wx dec_Wh dec_b att_Wq att_Wk att_v Wo bo Wy by".split()
+    names = ["tgt_embedding", "dec_Wx", "dec_Wh", "dec_b", "att_Wq", "att_Wk", "att_v", "Wo", "bo", "Wy", "by"]
     grads = {name: np.zeros_like(p[name]) for name in names}
     dh, dc, dkeys = np.zeros_like(cache["c0"]), np.zeros_like(cache["c0"]), np.zeros_like(cache["keys"])
     for t in range(len(cache["steps"]) - 1, -1, -1):
@@ -217,7 +217,7 @@ def add(*logs):
 
 
 def ctc_loss(scores, targets, blank=0):
-    T, N, V = scores.shape
+    T, N, _V = scores.shape
     loss, dscores = 0.0, np.zeros_like(scores)
     for n in range(N):
         rows = scores[:, n].astype(float)
