@@ -817,7 +817,8 @@ def gpt_loss(params, ids, targets, mask, heads):
 #|     return maps
 #|
 #|
-#| text = ids[np.argmax(mask.sum(1))]
+#| # Of the texts with all five symbols, the one in which most can be foreseen.
+#| text = ids[np.argmax([counted.sum() * (len(set(row)) == 5) for row, counted in zip(ids, mask)])]
 #| maps = attention_maps(induction_params, text, HEADS_TRAINED)
 #| letters = ["abcde"[i] for i in text]
 #| t, s = np.nonzero((text[:, None] == np.roll(text, 1)) & np.tri(LENGTH, dtype=bool) & (np.arange(LENGTH) > 0))
@@ -1007,7 +1008,9 @@ def tiled_attention_backward(dout, cache):
 #|     ax.loglog(lengths, np.array(tiled) / 2**20, "s-", label="tiled_attention_forward")
 #| except NotImplementedError:
 #|     print("tiled_attention_forward is not written, so there is one curve only.")
-#| ax.set(xlabel="positions", ylabel="MiB", title="peak memory of one call", xticks=lengths, xticklabels=lengths)
+#| ax.set(xlabel="positions", ylabel="MiB", title="peak memory of one call")
+#| ax.minorticks_off()
+#| ax.set_xticks(lengths, lengths)
 #| ax.legend()
 #| plt.show()
 
@@ -1154,7 +1157,7 @@ def rope(x, positions, base):
 #|
 #|
 #| ngrams = {n: ngram_loss(n) for n in (1, 2, 3)}
-#| print("held-out loss of n-grams, nats per character:", {n: round(loss, 3) for n, loss in ngrams.items()})
+#| print("held-out loss of n-grams, nats per character:", {n: round(float(loss), 3) for n, loss in ngrams.items()})
 
 # %% tags=["notebook"]
 #| CONTEXT, WIDTH, HEADS, BATCH, SECONDS = 64, 64, 4, 24, 50
