@@ -23,7 +23,7 @@ OK, FAILED, USAGE, UNGRADABLE, INTERNAL, NOT_ISOLATED, INTERRUPTED = 0, 1, 2, 3,
 KNOWN = {
     "UsageError": USAGE, "OrderError": USAGE, "BankError": USAGE, "CourseError": USAGE, "AnswerError": USAGE,
     "SubmissionError": UNGRADABLE, "_Missing": UNGRADABLE, "ResultError": UNGRADABLE,
-    "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL,
+    "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL, "ClusterError": USAGE,
     "IsolationError": NOT_ISOLATED,
 }  # fmt: skip
 
@@ -159,14 +159,16 @@ def grade(
     require_isolation: IsolationOption = "filtered",
     force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
     student: Annotated[list[str] | None, typer.Option("--student", help="Grade this student only; may be repeated.", show_default=False)] = None,
+    scheduler: Annotated[str, typer.Option("--scheduler", help="A dask scheduler, tcp://HOST:PORT, whose workers grade.", show_default=False)] = "",
 ) -> int:
     """Grade a class in the sandbox. The same command goes on where an interrupted run stopped."""
     from autograder.course.run import Order
 
     declared = _assignment(assignment)
     order = Order(
-        submissions, declared.name, _bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or _cores(), force, tuple(student or ())
-    )
+        submissions, declared.name, _bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or _cores(), force, tuple(student or ()),
+        scheduler, require_isolation,
+    )  # fmt: skip
     return _graded(order, require_isolation, public=bank is None)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from autograder import __version__
 from autograder.cases import store
-from autograder.course import results, submissions, task
+from autograder.course import cluster, results, submissions, task
 from autograder.course.journal import Journal
 from autograder.course.journal import task as address
 from autograder.course.submissions import Submission
@@ -55,6 +55,8 @@ class Order:
         Grade again what is done.
     students : tuple of str
         Only these; nothing means all.
+    scheduler, level : str
+        A dask scheduler whose workers do the grading, and the isolation that they must reach.
     """
 
     folder: Path
@@ -64,6 +66,8 @@ class Order:
     jobs: int = 1
     force: bool = False
     students: tuple[str, ...] = ()
+    scheduler: str = ""
+    level: str = "filtered"
 
 
 @dataclass
@@ -171,11 +175,16 @@ class _Run:
         todo = [submission for submission in found if not self._settled(submission, submission.student in chosen)]
         self.display.begin(len(self.outcome.results) + len(todo))
         if todo:
-            setting = task.Setting(self.order.bank, isolation(), opener, os.getpid())
-            for submission, result, why in graded(todo, setting, min(self.order.jobs, len(todo))):
+            for submission, result, why in self._graded(todo, opener, isolation):
                 self._finished(submission, result, why)
         self.outcome.results.sort(key=lambda result: result["student"])
         return self.outcome
+
+    def _graded(self, todo, opener, isolation):
+        if self.order.scheduler:
+            return cluster.graded(todo, self.order.bank, self.order.level, self.order.scheduler)
+        setting = task.Setting(self.order.bank, isolation(), opener, os.getpid())
+        return graded(todo, setting, min(self.order.jobs, len(todo)))
 
     def _chosen(self, found):
         students = set(self.order.students)

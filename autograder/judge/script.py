@@ -22,7 +22,7 @@ class Results:
 
 
 def script(group: tuple[Exercise, ...], inputs: Mapping, layout: str = "C", count: str = "", repeat: int = 1) -> list[Step]:
-    """Return the calls for one example: the forward, and then all that take its cache.
+    """Return the calls for one example: the forward, and then all that take its cache, each a cache of its own.
 
     ``count`` names a function whose bytecodes are counted; ``repeat`` calls every function that many times.
     """
@@ -32,8 +32,11 @@ def script(group: tuple[Exercise, ...], inputs: Mapping, layout: str = "C", coun
         return steps
     steps = [first_step(head, inputs, layout, count=count == head.function, repeat=repeat)]
     for exercise in group[1:]:
+        if len(steps) > 1:  # what one function does to a cache must not show in another
+            steps.append(first_step(head, inputs, layout, send=()))
         upstream = tuple(inputs[name] for name in exercise.takes)
-        steps.append(Step(exercise.function, (*upstream, Ref(0, -1)), layout=layout, count=count == exercise.function, repeat=repeat))
+        cache = Ref(len(steps) - 1, -1)
+        steps.append(Step(exercise.function, (*upstream, cache), layout=layout, count=count == exercise.function, repeat=repeat))
     return steps
 
 
@@ -52,7 +55,8 @@ def read(group: tuple[Exercise, ...], inputs: Mapping, answers: list[Answer]) ->
     if head.drive:
         _, reader = head.drive(inputs, Step, Ref)
         return {head.function: _driven(head, answers, reader)}
-    return {exercise.function: results(exercise, answer) for exercise, answer in zip(group, answers, strict=True)}
+    ours = [answers[0], *answers[1::2]]
+    return {exercise.function: results(exercise, answer) for exercise, answer in zip(group, ours, strict=True)}
 
 
 def _driven(head, answers, reader):
