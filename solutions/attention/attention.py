@@ -492,7 +492,7 @@ def sinusoidal_positions(T, D):
 # ## 5. The feed-forward layer
 #
 # Attention moves information between positions, by weighted means. The computing at each position is done by two affine maps with a bend
-# between them, $y = \mathrm{gelu}(x W_1 + b_1)\, W_2 + b_2$. It holds two thirds of a block's parameters.
+# between them, $y = \mathrm{gelu}(x W_1 + b_1)\, W_2 + b_2$. With F = 4D, as usual, it holds two thirds of a block's parameters.
 #
 # The bend is the GELU of Hendrycks and Gimpel (2016), $h\, \Phi(h)$ with the Gaussian distribution function $\Phi$: a switch that opens
 # gradually. GPT-2 computes it in the tanh form, and so do we:

@@ -1,0 +1,58 @@
+"""The grader's own training loop: Adam on nested parameters is PyTorch's, and a departure is told by its step."""
+
+import numpy as np
+import pytest
+import torch
+
+from autograder.training import Adam, departs, train
+from autograder.tree import leaves, transform
+
+
+def nested(rng):
+    return {"table": rng.normal(size=(3, 2)), "blocks": [{"W": rng.normal(size=(2, 2)), "b": rng.normal(size=2)} for _ in range(2)]}
+
+
+def test_adam_on_a_tree_is_pytorchs():
+    rng = np.random.default_rng(0)
+    params = nested(rng)
+    theirs = [torch.tensor(leaf, requires_grad=True) for _, leaf in leaves(params)]
+    ours, optimiser = Adam(params, 0.01), torch.optim.Adam(theirs, 0.01)
+    for _ in range(5):
+        grads = nested(rng)
+        for tensor, (_, grad) in zip(theirs, leaves(grads), strict=True):
+            tensor.grad = torch.tensor(grad)
+        ours.update(params, grads)
+        optimiser.step()
+    for tensor, (path, leaf) in zip(theirs, leaves(params), strict=True):
+        np.testing.assert_allclose(leaf, tensor.detach().numpy(), rtol=1e-12, err_msg=path)
+
+
+def test_a_gradient_of_an_unknown_parameter_is_refused():
+    params = nested(np.random.default_rng(0))
+    with pytest.raises(KeyError):
+        Adam(params, 0.01).update(params, {"tabel": np.zeros((3, 2))})
+
+
+def test_training_yields_the_loss_before_the_update_and_clips():
+    params = {"layers": [{"w": np.array([4.0])}]}
+    seen = []
+
+    def loss_and_grads(p, batch):
+        w = p["layers"][0]["w"]
+        return float((w**2).sum()), {"layers": [{"w": 2 * w}]}
+
+    def clip(grads):
+        seen.append(grads["layers"][0]["w"].copy())
+        return transform(grads, lambda g: 0 * g)
+
+    assert list(train(loss_and_grads, params, range(3), 0.1, clip)) == [16.0, 16.0, 16.0]
+    assert [g.item() for g in seen] == [8.0, 8.0, 8.0]
+    losses = list(train(loss_and_grads, params, range(3), 0.1))
+    assert losses[0] == 16.0 and losses[0] > losses[1] > losses[2]
+
+
+def test_a_departure_names_its_step():
+    curve = np.array([3.0, 2.0, 1.0])
+    assert departs([3.0, 2.0 + 1e-7, 1.0], curve) is None
+    assert "step 2" in departs([3.0, 2.1, 1.0], curve)
+    assert "after 1 training steps the loss is nan" in departs([3.0, float("nan"), 1.0], curve)
