@@ -133,6 +133,23 @@ def check(
     return _shown(results, declared)
 
 
+@app.command()
+def trace(
+    function: Annotated[str, typer.Argument(help="Which function.", show_default=False)],
+    assignment: Annotated[str | None, typer.Option("--assignment", "-a", help="By default the one whose file is here.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Your .py or .ipynb file.", show_default=False)] = None,
+) -> int:
+    """Compare the variables of your function with ours of the same name, on a small public example."""
+    from autograder.course import selfcheck
+    from autograder.course.tracing import traced
+
+    target = selfcheck.target(assignment, file, Path.cwd())
+    declared = _assignment(target.assignment)
+    lines = traced(declared, target.path, _bank_path(None, declared.name), function)
+    print("\n".join(lines))
+    return FAILED if any(line.startswith("  no ") for line in lines) else OK
+
+
 def _shown(results, declared) -> int:
     from dataclasses import asdict
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from autograder.tree import largest
 
-FORMAT = 2
+FORMAT = 3
 DTYPES = ("float64", "float32", "int64", "bool")
 
 
@@ -67,6 +67,7 @@ class Bank:
     """All examples of one assignment: group (name of its forward) -> examples, simple ones first.
 
     ``misconceptions``: function -> name -> ``sentence`` and ``hint``, of the mistakes that the examples foresee.
+    ``traces``: function -> example -> variable -> value in our solution; in public banks only.
     """
 
     assignment: str
@@ -75,6 +76,7 @@ class Bank:
     milestone: dict = field(default_factory=dict)
     sha256: str = ""
     misconceptions: dict[str, dict[str, dict]] = field(default_factory=dict)
+    traces: dict[str, dict[str, dict[str, np.ndarray]]] = field(default_factory=dict)
 
 
 def save(bank: Bank, path: Path) -> str:
@@ -87,6 +89,7 @@ def save(bank: Bank, path: Path) -> str:
         "groups": {name: [packer.pack(_fields(example)) for example in examples] for name, examples in bank.groups.items()},
         "milestone": packer.pack(bank.milestone),
         "misconceptions": bank.misconceptions,
+        "traces": packer.pack(bank.traces),
     }
     members = {"skeleton": np.frombuffer(json.dumps(body, separators=(",", ":")).encode(), np.uint8), **packer.buffers()}
     digest = _digest(members)
@@ -114,7 +117,7 @@ def load(path: Path) -> Bank:
         raise BankError(f"{path} has format {body.get('format')}, but this version reads format {FORMAT}. Build it again with: handgrad bank build")
     unpack = _Unpacker(members).unpack
     groups = {name: [Example(**unpack(example)) for example in examples] for name, examples in body["groups"].items()}
-    return Bank(body["assignment"], body["public"], groups, unpack(body["milestone"]), digest, body["misconceptions"])
+    return Bank(body["assignment"], body["public"], groups, unpack(body["milestone"]), digest, body["misconceptions"], unpack(body["traces"]))
 
 
 def _fields(example):

@@ -25,8 +25,11 @@ def make(assignment: str, seed: int, *, public: bool = False, progress: Callable
     from autograder.cases.build import build
     from autograder.diagnose.misconceptions import load
     from autograder.judge.foresee import foresee
+    from autograder.judge.trace import record
 
     declared = load_assignment(assignment)
     bank = build(declared, seed, public=public, progress=progress)
     progress("misconceptions")
-    return foresee(bank, declared, ours.solution(declared), load(assignment, paths.solution(assignment)))
+    solution = ours.solution(declared)
+    bank = foresee(bank, declared, solution, load(assignment, paths.solution(assignment)))
+    return record(bank, declared, solution) if public else bank
