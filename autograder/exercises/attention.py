@@ -425,7 +425,7 @@ assignment = Assignment(
             Cost("layer_norm_backward", vectorised="N T", sizes={"N": 32, "T": 32, "D": 64}),
             Cost("attention_backward", vectorised="N A T S", memory="T", sizes={"N": 8, "A": 4, "T": 96, "S": 96, "E": 16}),
             Cost("multihead_backward", vectorised="N A T S", memory="T", sizes=WIDE | {"N": 8, "T": 64, "S": 64}),
-            Cost("sinusoidal_positions", vectorised="T", speed=8.0, sizes={"T": 512, "D": 128}),
+            Cost("sinusoidal_positions", vectorised="T", sizes={"T": 2048, "D": 64}),
             Cost("feed_forward_backward", vectorised="N T", sizes={"N": 16, "T": 32, "D": 32, "F": 128}),
             Cost("block_backward", vectorised="N T", sizes=WIDE),
             Cost("gpt_loss", vectorised="N T", sizes=WIDE | {"V": 30, "B": 2}),
@@ -439,7 +439,7 @@ assignment = Assignment(
         sentence="A small GPT finds what followed a symbol earlier in the text, which no bigram statistics can tell.",
     ),
     bonus=(
-        Bonus("cached", 10, (cached_step,), costs=(Cost("cached_step", sizes={"N": 1, "T": 400, "A": 2, "E": 16, "F": 128}),)),
+        Bonus("cached", 10, (cached_step,), costs=(Cost("cached_step", speed=8.0, sizes={"N": 1, "T": 400, "A": 4, "E": 16, "F": 256}),)),
         Bonus(
             "tiled",
             20,

@@ -68,9 +68,9 @@ def _performance(assignment: Assignment) -> str:
     """Return one sentence on what may cost how much."""
     costs = assignment.performance.costs
     looped = {cost.function: cost.vectorised for cost in costs if cost.vectorised}
-    linear = {cost.function: cost.memory for cost in costs if cost.memory}
+    growing = {cost.function: cost.memory for cost in costs if cost.memory}
     parts = [f"no Python loop over {axes.replace(' ', ' or ')} in {_listed(f for f in looped if looped[f] == axes)}" for axes in dict.fromkeys(looped.values())]
-    parts += [f"memory no more than linear in {axis} in {_listed(f for f in linear if linear[f] == axis)}" for axis in dict.fromkeys(linear.values())]
+    parts += [f"memory that grows with {axis} no faster than in our NumPy solution in {_listed(f for f in growing if growing[f] == axis)}" for axis in dict.fromkeys(growing.values())]
     if timed := {cost.function: cost.speed for cost in costs if cost.speed}:
         parts.append(f"CPU time at most {max(timed.values()):g} times that of our NumPy solution")
     return "; ".join(parts)
