@@ -35,6 +35,19 @@ def open_folder(parent: int, name: str) -> Iterator[int]:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def open_top(path: str | os.PathLike) -> Iterator[int]:
+    """Open a folder of the instructor's own by its path; here links are followed."""
+    try:
+        fd = os.open(path, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise SubmissionError(f"{quoted(os.fspath(path))} cannot be read: {error.strerror}.") from None
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def exists(folder: int, name: str) -> bool:
     """Tell whether there is something of this name that is no folder; a link counts."""
     try:
@@ -56,12 +69,12 @@ def _is_link(name, parent):
         return False
 
 
-def read_bytes(folder: int | None, name: str) -> bytes:
-    """Return the contents of a regular file within the cap of its kind; SubmissionError says why not.
+def read_bytes(folder: int | None, name: str, cap: int | None = None) -> bytes:
+    """Return the contents of a regular file within a cap, by default that of its kind; SubmissionError says why not.
 
     Without a folder the name is a path: not every system can open a file relative to an open folder.
     """
-    cap = CAPS[os.path.splitext(name)[1]]
+    cap = cap or CAPS[os.path.splitext(name)[1]]
     try:
         fd = os.open(name, FILE, dir_fd=folder)
     except OSError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from autograder.release.percent import BEGIN, END
+
 SCHEMA = 3
 PERFORMANCE, MILESTONE, BONUS = "performance", "milestone", "bonus"
 QUESTION = "question"
@@ -24,17 +26,32 @@ def solution_cell(function: str, source: str) -> dict:
     return _code(solution_id(function), source, solution=True)
 
 
-def points_cell(entry: str, points: float) -> dict:
-    """Return the locked cell that shows the verdict on an entry."""
+def points_cell(entry: str, points: float, *, checked: bool = False) -> dict:
+    """Return the locked cell that shows the verdict on an entry.
+
+    Parameters
+    ----------
+    entry : str
+    points : float
+    checked : bool
+        The cell runs the self-check. Its value is then what nbgrader's Validate button takes for the points.
+    """
     worth = f"worth {points:g} points" if entry != BONUS else "on top of the 100 points"
-    return _code(points_id(entry), f"# {entry}: {worth}. The verdict appears here after grading.", grade=True, points=points)
+    check = f'\ncheck("{entry}").score' if checked else ""
+    return _code(points_id(entry), f"# {entry}: {worth}. The verdict appears here after grading.{check}", grade=True, points=points)
+
+
+def module_cell(module: str) -> dict:
+    """Return the locked cell that finds a student's module of an earlier assignment."""
+    text = f"# Your {module}: {module}.py or {module}.ipynb, in this folder or in the folder {module} beside it."
+    return _code(f"find-{module}", f'{text}\nfrom autograder.course.beside import find\n\nfind("{module}")', locked=True)
 
 
 def question_cell(points: float) -> dict:
-    """Return a text cell that a human grades."""
+    """Return a text cell that a human grades; nbgrader puts its own words in place of what stands between the markers."""
     text = "Describe one mistake that you made in this assignment: how did you notice it, and what did it do to the gradient?"
     metadata = {"nbgrader": _metadata(QUESTION, grade=True, solution=True, points=points)}
-    return {"cell_type": "markdown", "id": QUESTION, "metadata": metadata, "source": f"**In your own words.** {text}\n\n*Your answer*"}
+    return {"cell_type": "markdown", "id": QUESTION, "metadata": metadata, "source": f"**In your own words.** {text}\n\n{BEGIN}\n(an answer)\n{END}"}
 
 
 def _code(identity, source, **kind) -> dict:
@@ -44,6 +61,7 @@ def _code(identity, source, **kind) -> dict:
     }  # fmt: skip
 
 
-def _metadata(identity, *, grade=False, solution=False, points=None) -> Mapping:
-    found = {"grade": grade, "grade_id": identity, "locked": grade and not solution, "schema_version": SCHEMA, "solution": solution, "task": False}
+def _metadata(identity, *, grade=False, solution=False, points=None, locked=False) -> Mapping:
+    locked = locked or (grade and not solution)
+    found = {"grade": grade, "grade_id": identity, "locked": locked, "schema_version": SCHEMA, "solution": solution, "task": False}
     return found | ({"points": points} if grade else {})

@@ -13,21 +13,24 @@ from autograder.release.percent import read
 
 CONFIG = '''"""nbgrader's settings for this course. Made by `handgrad course new`; change what you like."""
 
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
 c = get_config()  # noqa: F821  nbgrader defines it
 
 c.CourseDirectory.course_id = {course_id!r}
-c.CourseDirectory.root = {root!r}
+c.CourseDirectory.root = str(HERE)
 # Where the gradebook is: SQLite beside this file, or for example "postgresql://user@host/gradebook".
 {db_line}
 {exchange_line}
-# What `handgrad grade` and a student's own checks may leave behind is no part of a submission.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".hypothesis", "*.bank.npz"]
+# What tools leave behind is no part of a submission.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", ".hypothesis", "*.npz"]
 c.ClearSolutions.code_stub = {{"python": 'raise NotImplementedError("not written yet")  # YOUR CODE HERE'}}
 
 # handgrad judges student code in its sandbox; nbgrader never executes it.
 from autograder.course.gradebook.plugin import configure  # noqa: E402
 
-configure(c, banks={banks!r})
+configure(c, banks=str(HERE / "banks"))
 '''
 
 
@@ -70,10 +73,8 @@ def make_course(
         target = folder / "source" / name
         target.mkdir(parents=True)
         (target / f"{name}.ipynb").write_text(text, encoding="utf-8")
-        if bank := paths.public_bank(name):
-            (target / bank.name).write_bytes(bank.read_bytes())
     (folder / "banks").mkdir()
-    (folder / "nbgrader_config.py").write_text(_config(folder.resolve(), course_id, db_url, exchange), encoding="utf-8")
+    (folder / "nbgrader_config.py").write_text(_config(folder.resolve().name, course_id, db_url, exchange), encoding="utf-8")
     return names
 
 
@@ -85,11 +86,9 @@ def _notebook(name, question_points) -> str:
     return json.dumps(source_notebook(parts, exercises.load(name), question_points=question_points), indent=1, ensure_ascii=False) + "\n"
 
 
-def _config(folder, course_id, db_url, exchange) -> str:
+def _config(name, course_id, db_url, exchange) -> str:
     return CONFIG.format(
-        course_id=course_id or folder.name,
-        root=str(folder),
+        course_id=course_id or name,
         db_line=f"c.CourseDirectory.db_url = {db_url!r}" if db_url else "# c.CourseDirectory.db_url = ...",
         exchange_line=f"c.Exchange.root = {exchange!r}" if exchange else "# No exchange: put submissions into submitted/STUDENT/ASSIGNMENT/.",
-        banks=str(folder / "banks"),
     )

@@ -1,6 +1,6 @@
 """The preprocessors that take the place of nbgrader's: rebuild the notebook from our release, fill in verdicts, add comments.
 
-nbgrader is imported here and nowhere else.
+nbgrader is imported here and in ``exchange.py``, and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,23 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbconvert.preprocessors import ClearMetadataPreprocessor
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_output
 from nbgrader import preprocessors, utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Unicode
 
-from autograder.course.gradebook import cells
-from autograder.course.gradebook.outcome import Outcomes
+from autograder.course.gradebook import cells, rebuild
+from autograder.course.gradebook.outcome import Outcomes, bank_path
 from autograder.course.gradebook.page import entry_comment, entry_html
-from autograder.course.gradebook.safe import safe_markdown
+from autograder.ours import CourseError
 
-_outcomes: dict[tuple[str, str], Outcomes] = {}
+_outcomes: dict[tuple, Outcomes] = {}
 
 
 def configure(c, banks: str = "", isolation: str = "filtered") -> None:
-    """Set nbgrader up: our preprocessors in place of those that run or trust what students send.
+    """Set nbgrader up: our parts in place of those that run or trust what students send.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def configure(c, banks: str = "", isolation: str = "filtered") -> None:
         The level that is required for grading on the spot.
     """
     p = preprocessors
+    c.Autograde.exporter_class = SubmissionExporter
     c.Autograde.sanitize_preprocessors = [RebuildFromRelease, p.ClearOutput, p.DeduplicateIds, p.OverwriteKernelspec, p.OverwriteCells, p.CheckCellMetadata]
     c.Autograde.autograde_preprocessors = [
         FillVerdicts, p.IgnorePattern, ClearMetadataPreprocessor, p.LimitOutput, p.SaveAutoGrades, AddCommentsAndBonus, p.AssignLatePenalties, p.CheckCellMetadata,
@@ -42,51 +44,35 @@ def configure(c, banks: str = "", isolation: str = "filtered") -> None:
     c.OverwriteCells.add_missing_cells = True
     c.FillVerdicts.banks = banks
     c.FillVerdicts.isolation = isolation
+    c.ExchangeFactory.collect = "autograder.course.gradebook.exchange.SafeCollect"
+
+
+class SubmissionExporter(NotebookExporter):
+    """Reads submissions like somebody who trusts nobody; a file that is no notebook becomes an empty one.
+
+    nbgrader would stop there, and the student would have no grade. This way the grade is 0 and the report says why.
+    """
+
+    def from_filename(self, filename, resources=None, **kw):
+        """Return what the preprocessors make of a notebook."""
+        if not self.parent._sanitizing:
+            return super().from_filename(filename, resources, **kw)
+        return self.from_notebook_node(rebuild.read(Path(filename)), resources, **kw)
 
 
 class RebuildFromRelease(NbGraderPreprocessor):
     """Start from the notebook that was released; take over only the sources of the student's cells.
 
     Whatever else a submission carries (metadata, flags, tags, outputs, schema versions, locked cells) never arrives.
-    Duplicates of a solution cell stay as ordinary cells, in which nbgrader sees nothing.
     """
 
     def preprocess(self, nb, resources):
         """Return the rebuilt notebook."""
         coursedir, names = self.parent.parent.coursedir, resources["nbgrader"]
-        folder = coursedir.format_path(coursedir.release_directory, ".", names["assignment"])
-        released = nbformat.read(Path(folder) / f"{names['notebook']}.ipynb", 4)
-        answers, extras = _taken(nb, released)
-        rebuilt = []
-        for cell in released.cells:
-            identity = _identity(cell)
-            if identity in answers and utils.is_solution(cell):
-                cell.source = answers[identity] if cell.cell_type == "code" else safe_markdown(answers[identity])
-            rebuilt.append(cell)
-        released.cells = rebuilt + extras
-        return released, resources
-
-
-def _identity(cell) -> str | None:
-    found = cell.get("metadata", {}).get("nbgrader")
-    identity = found.get("grade_id") if isinstance(found, dict) else None
-    return identity if isinstance(identity, str) else None
-
-
-def _taken(nb, released) -> tuple[dict[str, str], list]:
-    """Return the answers by grade_id, the first of each, and the student's own cells without any metadata."""
-    known = {_identity(cell) for cell in released.cells} - {None}
-    ours = {cell.source for cell in released.cells}
-    answers: dict[str, str] = {}
-    extras = []
-    for cell in nb.cells:
-        source = cell.source if isinstance(cell.source, str) else ""
-        identity = _identity(cell)
-        if identity in known and identity not in answers:
-            answers[identity] = source
-        elif source.strip() and source not in ours:
-            extras.append(new_code_cell(source) if cell.cell_type == "code" else new_markdown_cell(safe_markdown(source)))
-    return answers, extras
+        path = Path(coursedir.format_path(coursedir.release_directory, ".", names["assignment"])) / f"{names['notebook']}.ipynb"
+        if not path.is_file():
+            raise CourseError(f"{path} is not there. Make it again: nbgrader generate_assignment {names['assignment']} --force")
+        return rebuild.rebuilt(nb, nbformat.read(path, 4)), resources
 
 
 class FillVerdicts(NbGraderPreprocessor):
@@ -106,27 +92,36 @@ class FillVerdicts(NbGraderPreprocessor):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
             if cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell):
-                cell.outputs = _verdict(_identity(cell).removeprefix("points-"), entries, float(cell.metadata.nbgrader["points"]))
+                cell.outputs = verdict(rebuild.identity(cell).removeprefix(cells.points_id("")), entries, float(cell.metadata.nbgrader["points"]))
         resources["handgrad"] = entries
         return nb, resources
 
     def result(self, assignment: str, student: str) -> dict:
         """Return the result of a student as plain data."""
         course = Path(self.parent.parent.coursedir.root)
-        key = (str(course), assignment)
+        banks = Path(self.banks or course / "banks")
+        # Formgrader's server lives for days, and a bank may be drawn again meanwhile.
+        key = (str(course), assignment, bank_path(banks, assignment).stat().st_mtime_ns)
         if key not in _outcomes:
-            _outcomes[key] = Outcomes(course, assignment, Path(self.banks or course / "banks"), self.isolation)
+            _outcomes[key] = Outcomes(course, assignment, banks, self.isolation)
         return _outcomes[key].get(student)
 
 
-def _verdict(name, entries, points) -> list:
+def verdict(name: str, entries: dict, points: float) -> list:
     """Return the one output that nbgrader reads the score from and shows the report of."""
-    bonus = [entry for entry in entries.values() if entry["name"].startswith(f"{cells.BONUS}: ")]
-    shown = bonus if name == cells.BONUS else [entries[name]]
-    # A value above the maximum would make nbgrader stop; no output at all would give full points.
-    score = 0.0 if name == cells.BONUS else max(0.0, min(float(entries[name]["score"]), points))
+    if name == cells.BONUS:
+        shown, score = _bonus(entries), 0.0
+    elif name in entries:
+        # A value above the maximum would make nbgrader stop; no output at all would give full points.
+        shown, score = [entries[name]], max(0.0, min(float(entries[name]["score"]), points))
+    else:
+        raise CourseError(f"there is no verdict on {name!r}: the course's notebook is of another version. Make the course again.")
     data = {"text/plain": repr(score), "text/html": "".join(map(entry_html, shown))}
     return [new_output("execute_result", data, execution_count=None)]
+
+
+def _bonus(entries) -> list:
+    return [entry for entry in entries.values() if entry["name"].startswith(f"{cells.BONUS}: ")]
 
 
 class AddCommentsAndBonus(NbGraderPreprocessor):
@@ -139,10 +134,9 @@ class AddCommentsAndBonus(NbGraderPreprocessor):
         with Gradebook(names["db_url"]) as gradebook:
             known = {cell.name for cell in gradebook.find_notebook(*where[:2]).solution_cells}
             for name, entry in entries.items():
-                if cells.solution_id(name) in known:
-                    gradebook.find_comment(cells.solution_id(name), *where).auto_comment = entry_comment(entry)
-            bonus = [entry["score"] for entry in entries.values() if entry["name"].startswith(f"{cells.BONUS}: ")]
-            if bonus:
-                gradebook.find_grade(cells.points_id(cells.BONUS), *where).extra_credit = float(sum(bonus))
+                if cells.solution_id(name) in known and (comment := entry_comment(entry)):
+                    gradebook.find_comment(cells.solution_id(name), *where).auto_comment = comment
+            if bonus := _bonus(entries):
+                gradebook.find_grade(cells.points_id(cells.BONUS), *where).extra_credit = float(sum(entry["score"] for entry in bonus))
             gradebook.db.commit()
         return nb, resources

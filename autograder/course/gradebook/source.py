@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from autograder.course.gradebook import cells
 from autograder.release.notebook import notebook_of
-from autograder.release.percent import BEGIN, END, Cell
+from autograder.release.percent import BEGIN, END, NOTEBOOK_ONLY, Cell
 from autograder.spec import Assignment
+
+#: nbgrader's Validate runs the whole notebook while the student's server waits. Cells with this tag are left out there (by
+#: nbclient; an ordinary run knows no such tag): training, plots, and checks that the cell for the points does again.
+NOT_IN_VALIDATE = "skip-execution"
 
 
 def source_notebook(parts: list[Cell], assignment: Assignment, *, question_points: float = 0) -> dict:
@@ -17,28 +21,43 @@ def source_notebook(parts: list[Cell], assignment: Assignment, *, question_point
     ----------
     parts : list of Cell
         The source in percent format, read.
+    assignment : Assignment
     question_points : float
         Points of a question at the end that a human grades; 0 for none.
     """
-    released = notebook_of(parts)["cells"]
-    solved = {cell["id"]: cell["source"] for cell in notebook_of(parts, solved=True)["cells"]}
-    points = dict(assignment.points_table())
-    bonus = {e.function for part in assignment.bonus for e in part.exercises}
-    found = [made for cell in released for made in _cells(cell, solved, points, bonus)]
-    found += [cells.points_cell(entry, points[entry]) for entry in (cells.PERFORMANCE, cells.MILESTONE) if entry in points]
+    made = _Maker(parts, assignment)
+    found = [cells.module_cell(name) for name in assignment.requires]
+    found += [new for cell in notebook_of(parts)["cells"] for new in made.cells_of(cell)]
+    found += [cells.points_cell(entry, made.points[entry]) for entry in (cells.PERFORMANCE, cells.MILESTONE) if entry in made.points]
     found += [cells.points_cell(cells.BONUS, 0)] if assignment.bonus else []
     found += [cells.question_cell(question_points)] if question_points else []
     return {**notebook_of(parts), "cells": found}
 
 
-def _cells(cell, solved, points, bonus) -> Iterator[dict]:
-    name = cell["id"]
-    if cell["cell_type"] != "code" or name not in points.keys() | bonus:
-        yield cell
-        return
-    yield cells.solution_cell(name, _marked("".join(cell["source"]), "".join(solved[name])))
-    if name in points:
-        yield cells.points_cell(name, points[name])
+class _Maker:
+    """Makes nbgrader's cells out of the course's own."""
+
+    def __init__(self, parts, assignment):
+        self.points = dict(assignment.points_table())
+        self.bonus = {e.function for part in assignment.bonus for e in part.exercises}
+        self.solved = {cell["id"]: "".join(cell["source"]) for cell in notebook_of(parts, solved=True)["cells"]}
+        self.can_check = any(_makes_checker("".join(cell["source"])) for cell in notebook_of(parts)["cells"])
+
+    def cells_of(self, cell) -> Iterator[dict]:
+        """Yield what stands for one cell: itself, or a function's cell and the one for its points."""
+        name, source = cell["id"], "".join(cell["source"])
+        if cell["cell_type"] == "code" and name in self.points.keys() | self.bonus:
+            yield cells.solution_cell(name, _marked(source, self.solved[name]))
+            if name in self.points:
+                yield cells.points_cell(name, self.points[name], checked=self.can_check)
+        elif NOTEBOOK_ONLY & set(cell["metadata"].get("tags", ())) and not _makes_checker(source):
+            yield {**cell, "metadata": {**cell["metadata"], "tags": [*cell["metadata"]["tags"], NOT_IN_VALIDATE]}}
+        else:
+            yield cell
+
+
+def _makes_checker(source) -> bool:
+    return "checker(" in source
 
 
 def _marked(stub: str, solved: str) -> str:
