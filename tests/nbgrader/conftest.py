@@ -98,10 +98,7 @@ class Course:
 
     def written(self, assignment="rnn", answers=None):
         """Return the released notebook with answers in it, by default all of ours."""
-        book = self.released(assignment)
-        for name, source in (answers if answers is not None else solved(assignment)).items():
-            cell(book, name)["source"] = source
-        return book
+        return fill(self.released(assignment), solved(assignment) if answers is None else answers)
 
     def hand_in(self, student, book, assignment="rnn", **files):
         folder = self.root / "submitted" / student / assignment
@@ -148,10 +145,21 @@ def _entry(name, points, failed, bonus):
 
 
 def solved(assignment):
-    """Return function -> our solution of it."""
+    """Return cell -> code of our solution; cells that the release does not have are helpers of it."""
     parts = read(paths.solution(assignment).read_text(encoding="utf-8"), assignment)
-    known = {exercise.function for exercise in exercises.load(assignment).everything}
-    return {made["id"]: "".join(made["source"]) for made in notebook_of(parts, solved=True)["cells"] if made["id"] in known}
+    stub = {made["id"]: made["source"] for made in notebook_of(parts)["cells"]}
+    return {made["id"]: "".join(made["source"]) for made in notebook_of(parts, solved=True)["cells"] if made["source"] != stub.get(made["id"])}
+
+
+def fill(book, answers):
+    """Write answers into a notebook; for helpers there is a new cell at the end."""
+    names = {made["metadata"].get("nbgrader", {}).get("grade_id") for made in book["cells"]}
+    for name, source in answers.items():
+        if name in names:
+            cell(book, name)["source"] = source
+        else:
+            book["cells"].append({"cell_type": "code", "id": name, "metadata": {}, "source": source, "outputs": [], "execution_count": None})
+    return book
 
 
 def cell(book, name):
@@ -199,7 +207,7 @@ def course(template, nbgrader, tmp_path):
 @pytest.fixture(scope="session")
 def tools():
     """What a test makes notebooks and users with."""
-    return {"solved": solved, "cell": cell, "users": users}
+    return {"solved": solved, "fill": fill, "cell": cell, "users": users}
 
 
 @contextlib.contextmanager
