@@ -23,7 +23,7 @@ OK, FAILED, USAGE, UNGRADABLE, INTERNAL, NOT_ISOLATED, INTERRUPTED = 0, 1, 2, 3,
 KNOWN = {
     "UsageError": USAGE, "OrderError": USAGE, "BankError": USAGE, "CourseError": USAGE, "AnswerError": USAGE,
     "SubmissionError": UNGRADABLE, "_Missing": UNGRADABLE, "ResultError": UNGRADABLE,
-    "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL, "ClusterError": USAGE,
+    "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL, "PageError": INTERNAL, "ClusterError": USAGE,
     "IsolationError": NOT_ISOLATED,
 }  # fmt: skip
 
@@ -121,16 +121,40 @@ def check(
     function: Annotated[list[str] | None, typer.Option("--function", "-f", help="Check this function only; may be repeated.", show_default=False)] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Your .py or .ipynb file.", show_default=False)] = None,
     bank: BankOption = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Check again whenever you save; Ctrl-C ends it.")] = False,
 ) -> int:
     """Check your own work against stored examples, in this process."""
     from autograder.course import selfcheck
 
     target = selfcheck.target(assignment, file, Path.cwd())
-    declared = _assignment(target.assignment)
-    results = selfcheck.results(declared, target.path, _bank_path(bank, declared.name), tuple(function or ()))
-    if target.remark:
-        print(target.remark)
-    return _shown(results, declared)
+    declared, examples = _assignment(target.assignment), _bank_path(bank, target.assignment)
+
+    def once() -> int:
+        if target.remark:
+            print(target.remark)
+        return _shown(selfcheck.results(declared, target.path, examples, tuple(function or ())), declared)
+
+    return _watched(once, selfcheck.files(declared, target.path)) if watch else once()
+
+
+def _watched(once, files) -> int:
+    """Check on every save. A file that cannot be read right now is no reason to stop; a wrong call is, the first time."""
+    from autograder.course.files import SubmissionError
+    from autograder.course.watch import watch
+
+    console = _console()
+
+    def act() -> None:
+        console.clear()  # does nothing in a pipe
+        try:
+            once()
+        except SubmissionError as error:
+            _fail(str(error), UNGRADABLE)
+        print("\nwatching; Ctrl-C ends", flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        watch(files, act)
+    return OK
 
 
 @app.command()
@@ -177,6 +201,7 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
     student: Annotated[list[str] | None, typer.Option("--student", help="Grade this student only; may be repeated.", show_default=False)] = None,
     scheduler: Annotated[str, typer.Option("--scheduler", help="A dask scheduler, tcp://HOST:PORT, whose workers grade.", show_default=False)] = "",
+    pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Write a page per student and one for the class.")] = True,
 ) -> int:
     """Grade a class in the sandbox. The same command goes on where an interrupted run stopped."""
     from autograder.course.run import Order
@@ -186,14 +211,14 @@ def grade(
         submissions, declared.name, _bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or _cores(), force, tuple(student or ()),
         scheduler, require_isolation,
     )  # fmt: skip
-    return _graded(order, require_isolation, public=bank is None)
+    return _graded(order, require_isolation, public=bank is None, pages=pages)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _graded(order, level: str, *, public: bool) -> int:
+def _graded(order, level: str, *, public: bool, pages: bool = True) -> int:
     """Grade a class with everything shown; used by ``grade`` and ``demo``."""
     from functools import partial
 
@@ -218,7 +243,38 @@ def _graded(order, level: str, *, public: bool) -> int:
     except KeyboardInterrupt:
         return _fail(f"stopped. {display.count} of {display.total} are graded and kept in {order.out}. Run the same command again to go on.", INTERRUPTED)
     terminal.print_class(console, outcome, order.out)
+    if pages and outcome.results:
+        _print_pages(order.out, outcome.results, order.folder)
     return outcome.exit_code
+
+
+def _print_pages(out: Path, results, handed_in: Path | None) -> None:
+    """Write the pages, and say where they are or what they need."""
+    try:
+        from autograder.course import pages
+    except ImportError as error:
+        print(f"pages:   none, since they need {error.name}. Install the instructor's packages: pip install 'handgrad[instructor]'")
+    else:
+        print(f"pages:   {pages.write(out, results, handed_in)}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where handgrad grade wrote to.", show_default=False)],
+    submissions: Annotated[Path | None, typer.Option("--submissions", help="The folder of submissions, to say which look alike.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where pages go; by default DIR.", show_default=False)] = None,
+) -> int:
+    """Write a page per student and one for the class, from the results of a run."""
+    from autograder.report.jsonfile import results_in
+
+    try:
+        from autograder.course import pages
+
+        found = results_in(folder)
+    except ImportError as error:
+        raise UsageError(f"pages need {error.name}. Install the instructor's packages: pip install 'handgrad[instructor]'") from None
+    print(f"pages: {pages.write(out or folder, found, submissions)}")
+    return OK
 
 
 def _interrupt(*_):

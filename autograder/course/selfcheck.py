@@ -87,6 +87,11 @@ def _files(assignment, here) -> list[Path]:
     return []
 
 
+def files(assignment: Assignment, path: Path) -> list[Path]:
+    """Return all files that a check of ``path`` may read: it, and the modules that it requires, in either form."""
+    return [path, *(path.with_name(name + suffix) for name in assignment.requires for suffix in SUFFIXES)]
+
+
 def results(assignment: Assignment, path: Path, bank: Path, functions: tuple[str, ...] = ()) -> Iterator[FunctionResult]:
     """Return the results of a file's functions, one after the other as they are ready.
 

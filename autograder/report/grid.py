@@ -29,6 +29,11 @@ class Grid:
     rows: str = ""
     columns: str = ""
 
+    @property
+    def differs(self) -> bool:
+        """Whether any entry is wrong."""
+        return any(cell.differs for row in self.cells for cell in row)
+
 
 def grids(path: str, whole: Mapping) -> list[Grid]:
     """Return a counterexample's ``whole`` as tables: one, or one for each index of the leading axes."""

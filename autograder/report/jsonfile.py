@@ -65,6 +65,31 @@ def load(path: Path) -> dict:
     return result
 
 
+def results_in(folder: Path) -> list[dict]:
+    """Return the results of a class run, each checked against the schema (needs the package jsonschema).
+
+    Parameters
+    ----------
+    folder : Path
+        What the run was told with ``--out``; or the folder ``results`` in it.
+
+    Raises
+    ------
+    ResultError
+        A file there is no result, there are none, or they are of several assignments.
+    """
+    where = folder / "results" if (folder / "results").is_dir() else folder
+    found = [load(path) for path in sorted(where.glob("*.json"))]
+    if not found:
+        raise ResultError(f"{folder} holds no results. Name the folder that handgrad grade wrote to.")
+    for result in found:
+        validate(result)
+    names = sorted({result["assignment"] for result in found})
+    if len(names) > 1:
+        raise ResultError(f"{folder} holds results of {' and '.join(names)}. Grade each assignment into a folder of its own.")
+    return found
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[TextIO]:
     """Write a text file so that there is always either the old or the new one, whole, even after a power cut."""
