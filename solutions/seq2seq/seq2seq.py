@@ -40,7 +40,11 @@
 # `lstm_backward`, and nothing of what is inside them. Plan for 7 to 8 hours.
 
 # %% tags=["notebook"]
+#| import os
 #| import time
+#|
+#| # Before NumPy is imported: on matrices as small as ours, several threads get in each other's way.
+#| os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 #|
 #| from autograder.report.notebook import checker
 #|
