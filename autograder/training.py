@@ -47,6 +47,16 @@ def train(loss_and_grads: Callable, params: dict, batches: Iterable, rate: float
         optimiser.update(params, transform(clip(grads) if clip else grads, lambda grad: np.asarray(grad, float)))
 
 
+def clipped(limit: float) -> Callable[[dict], dict]:
+    """Return a function that scales gradients down to a global norm of ``limit`` at most."""
+
+    def clip(grads):
+        norm = float(np.sqrt(sum(np.sum(np.square(grad)) for grad in grads.values())))
+        return {name: grad * min(1.0, limit / norm) if norm > 0 else grad for name, grad in grads.items()}
+
+    return clip
+
+
 def uniform_weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Return weights drawn uniformly from ±1/sqrt(rows)."""
     return rng.uniform(-1, 1, shape) / np.sqrt(shape[0])

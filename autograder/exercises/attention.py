@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autograder.fill import GARBAGE
+from autograder.laws import apart, causal_in_time
 from autograder.spec import (
     Assignment,
     Bonus,
@@ -104,8 +105,7 @@ MASKS = {
 # ------------------------------------------------------------------------------------------------------- laws
 
 
-def _close(a, b, part=1e-9):
-    return np.abs(a - b).max(initial=0.0) <= part * max(1.0, np.abs(b).max(initial=0.0))
+causal = causal_in_time("y", "Under a causal mask y[:, t] must not depend on x after step t.", "causal")
 
 
 @law("holes", "causal", "garbage behind the mask")
@@ -123,22 +123,10 @@ def what_is_hidden_gets_no_gradient(call, case):
 def x_may_be_kv(call, case):
     """In self-attention kv is x, the very same array; dx and dkv still come apart, and dx does not hold the sum."""
     same = call(case, kv=case["x"])
-    apart = call(case, kv=case["x"].copy())
+    other = call(case, kv=case["x"].copy())
     for name in ("dx", "dkv"):
-        if not _close(same[name], apart[name]):
+        if apart(same[name], other[name], 1.0):
             return f"{name} changes when kv is the same array as x, and not only an equal one"
-    return None
-
-
-@law("causal")
-def causal_in_time(call, case):
-    """Under a causal mask y[:, t] must not depend on x after step t."""
-    before, T = call(case)["y"], case["x"].shape[1]
-    for t in range(T - 1):
-        later = case["x"].copy()
-        later[:, t + 1 :] += 1.0
-        if not _close(call(case, x=later)["y"][:, : t + 1], before[:, : t + 1]):
-            return f"changing x[:, {t + 1}:] changed y[:, :{t + 1}]"
     return None
 
 
@@ -151,7 +139,7 @@ def only_distances_matter(call, case):
         q, k = (call(case, x=x, positions=case["positions"] + move)["y"] for x in (case["x"], keys))
         return q @ np.swapaxes(k, -1, -2)
 
-    return None if _close(scores(1000), scores(0)) else "moving all positions on by 1000 changes the scores of queries with keys"
+    return "moving all positions on by 1000 changes the scores of queries with keys" if apart(scores(1000), scores(0), 1.0) else None
 
 
 # -------------------------------------------------------------------------------------------------- exercises
@@ -249,7 +237,7 @@ block_forward = Exercise(
     # Nothing is hidden from the residual path, so there is no garbage to put anywhere.
     edges={name: changes for name, changes in MASKS.items() if "garbage" not in changes} | MORE_HEADS | ZEROED,
     sizes=HEAD_SIZES,
-    laws=(causal_in_time,),
+    laws=(causal,),
     points=4,
     cache=True,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograder.laws import apart, causal_in_time, no_gradient_behind_the_mask
 from autograder.spec import Assignment, Bonus, Choice, Cost, Exercise, Mask, Milestone, Performance, backward_of, law
-from autograder.training import departs, train, uniform_weights
+from autograder.training import clipped, departs, train, uniform_weights
 
 #: How far two results may differ that are the same number by another order of operations.
 ROUNDING = 1e-9
@@ -14,12 +15,11 @@ ROUNDING = 1e-9
 OPEN = 1e4
 
 
-def apart(one, other) -> bool:
-    """Whether two arrays differ by more than rounding."""
-    return float(np.abs(one - other).max(initial=0.0)) > ROUNDING * max(float(np.abs(other).max(initial=0.0)), 1e-6)
-
-
 # ------------------------------------------------------------------------------------------------------- laws
+
+
+causal = causal_in_time("h", "h[:, t] must not depend on inputs that come after step t.", "typical", "long")
+no_gradient_of_padding = no_gradient_behind_the_mask("padding gets no gradient", "dx", "The gradient of everything behind the mask is exactly 0.")
 
 
 @law("typical")
@@ -41,18 +41,6 @@ def an_open_forget_gate_keeps_the_cell(call, case):
     closed = {"Wx": np.zeros_like(case["Wx"]), "Wh": np.zeros_like(case["Wh"]), "b": b, "c_prev": 1000.0 * case["c_prev"]}
     c = call(case, **closed)["c"]
     return "with f = 1 and i = 0 the cell state is not carried over unchanged" if apart(c, closed["c_prev"]) else None
-
-
-@law("typical", "long")
-def causal_in_time(call, case):
-    """h[:, t] must not depend on inputs that come after step t."""
-    before = call(case)["h"]
-    for t in (0, case["x"].shape[1] // 2):
-        later = case["x"].copy()
-        later[:, t + 1 :] += 1.0
-        if not np.array_equal(call(case, x=later)["h"][:, : t + 1], before[:, : t + 1]):
-            return f"changing x[:, {t + 1}:] changed h[:, :{t + 1}]"
-    return None
 
 
 @law("holes", "empty row", "garbage behind the mask")
@@ -84,16 +72,6 @@ def two_halves_give_the_whole(call, case):
         return f"{T} steps at once give other states h than {cut} steps and then {T - cut} more"
     if apart(second["c_last"], whole["c_last"]):
         return f"{T} steps at once give another c_last than {cut} steps and then {T - cut} more"
-    return None
-
-
-@law("holes", "garbage behind the mask")
-def padding_gets_no_gradient(call, case):
-    """The gradient of everything behind the mask is exactly 0."""
-    wrong = np.argwhere(np.any(call(case)["dx"] != 0, axis=-1) & ~case["mask"])
-    if len(wrong):
-        n, t = map(int, wrong[0])
-        return f"mask[{n}, {t}] is False, but dx[{n}, {t}] is not 0"
     return None
 
 
@@ -189,7 +167,7 @@ lstm_forward = Exercise(
     takes={"x": "N T D", "h0": "N H", "c0": "N H", **WEIGHTS, "mask": Mask("N T", hides=("x",))},
     gives={"h": "N T H", "c_last": "N H"},
     uses=("lstm_gates", "lstm_step_forward"),
-    laws=(causal_in_time, padding_has_no_influence, two_halves_give_the_whole),
+    laws=(causal, padding_has_no_influence, two_halves_give_the_whole),
     points=8,
     cache=True,
 )
@@ -198,7 +176,7 @@ lstm_backward = backward_of(
     "lstm_backward",
     wrt="x h0 c0 Wx Wh b",
     uses=("lstm_gates", "lstm_step_forward", "lstm_step_backward"),
-    laws=(padding_gets_no_gradient, linear_in_the_upstream_gradients),
+    laws=(no_gradient_of_padding, linear_in_the_upstream_gradients),
     points=20,
 )
 state_gradient_norms = Exercise(
@@ -225,7 +203,7 @@ bilstm_backward = backward_of(
     "bilstm_backward",
     wrt="x forward_params backward_params",
     uses=("lstm_gates", "lstm_step_forward", "lstm_step_backward", "lstm_forward", "lstm_backward"),
-    laws=(padding_gets_no_gradient,),
+    laws=(no_gradient_of_padding,),
     points=7,
 )
 
@@ -241,10 +219,10 @@ gru_forward = Exercise(
     "gru_forward",
     takes={"x": "N T D", "h0": "N H", "Wx": "D 3H", "Wh": "H 3H", "bx": "3H", "bh": "3H", "mask": Mask("N T", hides=("x",))},
     gives={"h": "N T H"},
-    laws=(causal_in_time,),
+    laws=(causal,),
     cache=True,
 )
-gru_backward = backward_of(gru_forward, "gru_backward", wrt="x h0 Wx Wh bx bh", laws=(padding_gets_no_gradient,), points=0)
+gru_backward = backward_of(gru_forward, "gru_backward", wrt="x h0 Wx Wh bx bh", laws=(no_gradient_of_padding,), points=0)
 
 # -------------------------------------------------------------------------------------------------- milestone
 
@@ -270,16 +248,10 @@ def recall_task(seed: int):
     return params, batches()
 
 
-def clipped(grads):
-    """Return the gradients scaled down to a global norm of CLIP at most."""
-    norm = float(np.sqrt(sum(np.sum(np.square(g)) for g in grads.values())))
-    return {name: g * min(1.0, CLIP / norm) if norm > 0 else g for name, g in grads.items()}
-
-
 def reference_curve(loss_and_grads, seed):
     """Return the reference's losses over the first steps of training."""
     params, batches = recall_task(seed)
-    curve = train(lambda p, batch: loss_and_grads("recall_loss", p, *batch), params, batches, RATE, clipped)
+    curve = train(lambda p, batch: loss_and_grads("recall_loss", p, *batch), params, batches, RATE, clipped(CLIP))
     return np.array([next(curve) for _ in range(FOLLOWED)])
 
 
@@ -307,7 +279,7 @@ def cross_entropy(scores, target):
 def milestone(call, curve, seed):
     """Train on the recall task; the losses are the reference's, and the first of 15 symbols is recalled at the end."""
     params, batches = recall_task(seed)
-    losses = train(lambda p, batch: recall_step(call, p, batch), params, batches, RATE, clipped)
+    losses = train(lambda p, batch: recall_step(call, p, batch), params, batches, RATE, clipped(CLIP))
     yield "follows the reference", departs((next(losses) for _ in range(FOLLOWED)), curve)
     for _ in range(STEPS - FOLLOWED):
         loss = next(losses)

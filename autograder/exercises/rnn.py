@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograder.laws import causal_in_time, no_gradient_behind_the_mask
 from autograder.spec import (
     Assignment,
     Choice,
@@ -24,17 +25,9 @@ from autograder.training import departs, train, uniform_weights
 # ------------------------------------------------------------------------------------------------------- laws
 
 
-@law("typical", "long")
-def causal_in_time(call, case):
-    """h[:, t] must not depend on inputs that come after step t."""
-    before = call(case)["h"]
-    for t in (0, case["x"].shape[1] // 2):
-        later = case["x"].copy()
-        later[:, t + 1 :] += 1.0
-        change = np.abs(call(case, x=later)["h"] - before)[:, : t + 1]
-        if not change.max() <= 1e-9:
-            return f"changing x[:, {t + 1}:] changed h[:, :{t + 1}]"
-    return None
+causal = causal_in_time("h", "h[:, t] must not depend on inputs that come after step t.", "typical", "long")
+no_gradient_of_padding = no_gradient_behind_the_mask("padding gets no gradient", "dx", "The gradient of everything behind the mask is exactly 0.")
+no_gradient_of_hidden_scores = no_gradient_behind_the_mask("padding gets no gradient", "dscores", "The gradient of everything behind the mask is exactly 0.")
 
 
 @law("holes", "garbage behind the mask")
@@ -47,17 +40,6 @@ def padding_has_no_influence(call, case):
             n = int(np.flatnonzero(stays)[0])
             return f"mask[{n}, {t}] is False, but h[{n}, {t}] is not the state of the step before"
         previous = states[:, t]
-    return None
-
-
-@law("holes", "garbage behind the mask")
-def padding_gets_no_gradient(call, case):
-    """The gradient of everything behind the mask is exactly 0."""
-    (name,) = (k for k in ("dx", "dscores") if k in (out := call(case)))
-    wrong = np.argwhere(np.any(out[name] != 0, axis=-1) & ~case["mask"])
-    if len(wrong):
-        n, t = map(int, wrong[0])
-        return f"mask[{n}, {t}] is False, but {name}[{n}, {t}] is not 0"
     return None
 
 
@@ -101,12 +83,12 @@ rnn_forward = Exercise(
     takes={"x": "N T D", "h0": "N H", "Wx": "D H", "Wh": "H H", "b": "H", "mask": Mask("N T", hides=("x",))},
     gives={"h": "N T H"},
     uses=("rnn_step_forward",),
-    laws=(causal_in_time, padding_has_no_influence),
+    laws=(causal, padding_has_no_influence),
     points=8,
     cache=True,
 )
 rnn_backward = backward_of(
-    rnn_forward, "rnn_backward", wrt="x h0 Wx Wh b", points=18, uses=("rnn_step_backward",), laws=(padding_gets_no_gradient,)
+    rnn_forward, "rnn_backward", wrt="x h0 Wx Wh b", points=18, uses=("rnn_step_backward",), laws=(no_gradient_of_padding,)
 )
 
 masked_cross_entropy = Exercise(
@@ -114,7 +96,7 @@ masked_cross_entropy = Exercise(
     takes={"scores": "N T V", "targets": Ids("N T"), "mask": Mask("N T", hides=("scores",))},
     gives={"loss": Number(), "dscores": "N T V"},
     wrt=("scores",),
-    laws=(padding_gets_no_gradient, ignores_a_shift_of_all_scores),
+    laws=(no_gradient_of_hidden_scores, ignores_a_shift_of_all_scores),
     points=8,
 )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from autograder.exercises import lstm
+from autograder.laws import ROUNDING, apart, no_gradient_behind_the_mask
 from autograder.spec import (
     Assignment,
     Bonus,
@@ -23,18 +24,11 @@ from autograder.spec import (
     backward_of,
     law,
 )
-from autograder.training import departs, train, uniform_weights
+from autograder.training import clipped, departs, train, uniform_weights
 
 # ------------------------------------------------------------------------------------------------------- laws
 
-#: Two right results may differ by this part of the largest number.
-ROUNDING = 1e-9
-
-
-def differ(one, other) -> bool:
-    """Whether two results differ by more than rounding."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    return one.shape != other.shape or bool(np.abs(one - other).max(initial=0.0) > ROUNDING * max(np.abs(other).max(initial=0.0), 1e-3))
+hidden_keys_get_no_gradient = no_gradient_behind_the_mask("hidden keys get no gradient", "dkeys", "The gradient of keys behind the mask is exactly 0.")
 
 
 @law("holes", "ragged")
@@ -46,7 +40,7 @@ def hidden_keys_have_no_influence(call, case):
         keys = case["keys"].copy()
         keys[hidden] = value
         after = call(case, keys=keys)
-        if name := next((name for name in ("context", "weights") if differ(after[name], before[name])), None):
+        if name := next((name for name in ("context", "weights") if apart(after[name], before[name])), None):
             return f"filling the keys behind the mask with {value:g} changed {name}"
     return None
 
@@ -59,16 +53,6 @@ def weights_stay_finite_and_sum_to_one(call, case):
     if len(wrong):
         n, t = map(int, wrong[0])
         return f"with v 10,000 times as large the weights of row [{n}, {t}] sum to {weights[n, t].sum():.6g}"
-    return None
-
-
-@law("holes", "garbage behind the mask")
-def hidden_keys_get_no_gradient(call, case):
-    """The gradient of keys behind the mask is exactly 0."""
-    wrong = np.argwhere(np.any(call(case)["dkeys"] != 0, axis=-1) & ~case["mask"])
-    if len(wrong):
-        n, s = map(int, wrong[0])
-        return f"mask[{n}, {s}] is False, but dkeys[{n}, {s}] is not 0"
     return None
 
 
@@ -413,19 +397,16 @@ def strings(rng, number: int):
     return np.where(src_mask, ids, 0), src_mask, tgt_in, tgt_out, place <= lengths
 
 
-def clipped(grads):
-    """Return the gradients scaled down to a global norm of CLIP at most."""
-    norm = float(np.sqrt(sum(np.sum(np.square(g)) for g in grads.values())))
-    return {name: g * min(1.0, CLIP / norm) if norm > 0 else g for name, g in grads.items()}
+CLIPPED = clipped(CLIP)
 
 
 def without_attention(grads):
     """Return clipped gradients that leave alone the rows of Wo that read the context, which are zero."""
     held = np.where(np.arange(2 * WIDTH)[:, None] < WIDTH, grads["Wo"], 0.0)
-    return clipped({**grads, "Wo": held})
+    return CLIPPED({**grads, "Wo": held})
 
 
-def phases(loss_and_grads, params, batches, limit=clipped):
+def phases(loss_and_grads, params, batches, limit=CLIPPED):
     """Yield the losses of one training run."""
     for steps, rate in PHASES:
         losses = train(loss_and_grads, params, batches, rate, limit)

@@ -14,7 +14,7 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 
 # A module may import from its own layer and from those before it. Everything in a package is in the package's layer.
 LAYERS = (
-    {"autograder", "spec", "tree", "fill", "training", "paths"},
+    {"autograder", "spec", "tree", "fill", "laws", "training", "paths"},
     {"exercises"},
     {"cases", "diagnose"},
     {"report", "judge", "sandbox", "release", "answers", "ours"},
