@@ -79,6 +79,6 @@ def settings(course: Path) -> dict[str, str]:
     from traitlets.config.loader import PyFileConfigLoader
 
     config = PyFileConfigLoader(_config(course).name, path=str(course)).load_config()
-    if not config.Exchange.root:
+    if "root" not in config.Exchange:
         raise CourseError(f"{course / 'nbgrader_config.py'} names no exchange. Set c.Exchange.root there, or put submissions into submitted/ yourself.")
     return {"root": str(config.Exchange.root), "course_id": str(config.CourseDirectory.course_id)}
