@@ -21,7 +21,7 @@ OK, FAILED, USAGE, UNGRADABLE, INTERNAL, NOT_ISOLATED, INTERRUPTED = 0, 1, 2, 3,
 
 #: Names of exceptions with a message for people -> exit code. Names, since importing the classes would cost a second.
 KNOWN = {
-    "UsageError": USAGE, "OrderError": USAGE, "BankError": USAGE, "CourseError": USAGE, "AnswerError": USAGE,
+    "UsageError": USAGE, "OrderError": USAGE, "BankError": USAGE, "CourseError": USAGE, "AnswerError": USAGE, "RosterError": USAGE,
     "SubmissionError": UNGRADABLE, "_Missing": UNGRADABLE, "ResultError": UNGRADABLE,
     "RunError": INTERNAL, "JournalError": INTERNAL, "KitError": INTERNAL, "PageError": INTERNAL, "ClusterError": USAGE,
     "IsolationError": NOT_ISOLATED,
@@ -274,6 +274,47 @@ def report(
     except ImportError as error:
         raise UsageError(f"pages need {error.name}. Install the instructor's packages: pip install 'handgrad[instructor]'") from None
     print(f"pages: {pages.write(out or folder, found, submissions)}")
+    return OK
+
+
+@app.command()
+def export(
+    results: Annotated[Path | None, typer.Argument(metavar="RESULTS", help="Where handgrad grade wrote to, or one result.", show_default=False)] = None,
+    form: Annotated[str, typer.Option("--format", help="csv, canvas, moodle, junit, gradescope, prairielearn or github.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="The file or folder to write.", show_default=False)] = None,
+    roster: Annotated[Path | None, typer.Option("--roster", help="The table that you downloaded from Canvas or Moodle.", show_default=False)] = None,
+    column: Annotated[str, typer.Option("--column", help="Its column for the grade; by default the one named like the assignment.", show_default=False)] = "",
+    kit: Annotated[str, typer.Option("--kit", help="gradescope: write the ZIP that Gradescope runs, in place of results.", show_default=False)] = "",
+    assignment: Annotated[str, typer.Option("--assignment", "-a", help="Of the kit.", show_default=False)] = "",
+    bank: BankOption = None,
+    require_isolation: IsolationOption = "filtered",
+) -> int:
+    """Write results in the form of another system, or a kit with which that system grades by itself."""
+    if out is None:
+        raise UsageError("say with --out what to write.")
+    if kit:
+        return _kit(kit, assignment, bank, require_isolation, out)
+    from autograder.report.exports import FORMATS
+    from autograder.report.exports import export as write
+    from autograder.report.jsonfile import load, results_in
+
+    if results is None or form not in FORMATS:
+        raise UsageError(f"say what to export and how: handgrad export RESULTS --format FORMAT. There are: {', '.join(FORMATS)}.")
+    found = [load(results)] if results.is_file() else results_in(results)
+    notes = write(found, form, out, roster, column)
+    for note in notes:
+        print(note, file=sys.stderr)
+    print(f"{form}: {len(found)} results, {out}")
+    return UNGRADABLE if notes else OK
+
+
+def _kit(kind: str, assignment: str, bank: Path | None, level: str, out: Path) -> int:
+    from autograder.course import gradescope
+
+    if kind != "gradescope":
+        raise UsageError(f"there is no kit {kind!r}. There is: gradescope.")
+    count = gradescope.write_kit(_assignment(assignment), bank, level, out)
+    print(f"{out}: {count} files. Upload it as the autograder of a programming assignment in Gradescope.")
     return OK
 
 
