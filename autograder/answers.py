@@ -9,6 +9,10 @@
     replace = [["da.sum(axis=0)", "da.sum(axis=0, keepdims=True)"]]
     append = ""                                    # code put at the end, where that is easier
     loses = {rnn_step_backward = "shape"}          # function -> the check that catches it
+    means = "mean over the batch"                  # what a diagnosis may call it, one name or a list; nothing else is right
+
+``unseen.toml`` is of the same form. It was written after the misconceptions, and they are never fitted to it: what share of it
+is named shows how good the diagnosis is.
 """
 
 from __future__ import annotations
@@ -32,12 +36,15 @@ class SampleAnswer:
     name, why, source : str
     loses : mapping of str to str
         Function (or entry) -> the check that catches it; empty for a right answer.
+    means : tuple of str
+        The names that a diagnosis may give.
     """
 
     name: str
     why: str
     source: str
     loses: Mapping[str, str] = field(default_factory=dict)
+    means: tuple[str, ...] = ()
 
 
 def right(folder: Path, solution: Path) -> list[SampleAnswer]:
@@ -47,14 +54,19 @@ def right(folder: Path, solution: Path) -> list[SampleAnswer]:
     return [SampleAnswer(name, "", path.read_text(encoding="utf-8")) for name, path in zip(names, paths, strict=True)]
 
 
-def wrong(folder: Path, solution: Path) -> list[SampleAnswer]:
-    """Return the wrong answers of ``folder/wrong.toml``."""
+def wrong(folder: Path, solution: Path, file: str = "wrong.toml") -> list[SampleAnswer]:
+    """Return the wrong answers of a file in ``folder``."""
     bases = {answer.name: answer.source for answer in right(folder, solution)}
-    entries = tomllib.loads((folder / "wrong.toml").read_text(encoding="utf-8"))["wrong"]
+    entries = tomllib.loads((folder / file).read_text(encoding="utf-8"))["wrong"]
     names = [entry["name"] for entry in entries]
     if double := {name for name in names if names.count(name) > 1}:
-        raise AnswerError(f"{folder}/wrong.toml: {', '.join(sorted(double))} occurs twice.")
-    return [SampleAnswer(e["name"], e["why"], edited(e, bases[e.get("base", "solution")]), e["loses"]) for e in entries]
+        raise AnswerError(f"{folder}/{file}: {', '.join(sorted(double))} occurs twice.")
+    return [SampleAnswer(e["name"], e["why"], edited(e, bases[e.get("base", "solution")]), e["loses"], _means(e)) for e in entries]
+
+
+def _means(entry):
+    means = entry.get("means", [])
+    return (means,) if isinstance(means, str) else tuple(means)
 
 
 def edited(entry: Mapping, source: str) -> str:

@@ -53,16 +53,18 @@ def recognise(path: str, pairs: list[tuple[np.ndarray, np.ndarray, Mapping[str, 
     others : callable
         Yields ``(path, expected values)`` of the function's other results on the same examples.
     """
-    telling = [pair for pair in pairs if np.size(pair[1]) and np.abs(pair[1]).max() > 0]
-    if _distinct(telling) < EVIDENCE:
+    if _distinct(pairs) < EVIDENCE:
         return None
+    telling = [pair for pair in pairs if np.size(pair[1]) and np.abs(pair[1]).max() > 0]
+    if any(np.shape(given) != np.shape(expected) for given, expected, *_ in pairs) or _distinct(telling) < EVIDENCE:
+        return _swapped(path, pairs, others)
     if all(not np.any(given) for given, *_ in telling):
         return Diagnosis("always zero", f"{path} is 0 everywhere", f"Is anything ever added to {path}?")
     return _by_factor(path, telling) or _transposed(path, telling) or _swapped(path, pairs, others)
 
 
 def _distinct(pairs):
-    return len({tuple(sorted(sizes.items())) for _, _, sizes, _ in pairs})
+    return len({(tuple(sorted(sizes.items())), np.shape(expected)) for _, expected, sizes, _ in pairs})
 
 
 def _ratio(given, expected):
@@ -86,6 +88,8 @@ def _by_factor(path, pairs):
         if all(_close(ratio, value) for ratio in ratios):
             text = f"the sign of {path} is wrong" if value < 0 else f"{path} is {words}"
             return Diagnosis("wrong sign" if value < 0 else "constant factor", text, "Which term of the derivation carries this factor?")
+    if len({tuple(sorted(sizes.items())) for _, _, sizes, _ in pairs}) < EVIDENCE:
+        return None
     names = set.intersection(*({name for name, value in factors(sizes, real) if _close(ratio, value)} for ratio, (_, _, sizes, real) in zip(ratios, pairs, strict=True)))
     if not names:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.cases.store import Example
-from autograder.diagnose import general
+from autograder.diagnose import conditions, general
 from autograder.diagnose.diagnosis import Diagnosis
 from autograder.diagnose.footprint import footprint, same
 
@@ -18,7 +18,7 @@ SHARE = 0.9
 
 @dataclass(frozen=True)
 class Case:
-    """What a function gave on one example: result path -> array, and whether each is right."""
+    """What a function gave on one example: result path -> array, of whatever shape and numbers, and whether each is right."""
 
     example: Example
     given: Mapping[str, np.ndarray]
@@ -43,7 +43,7 @@ def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping])
     if found:
         name, _ = max(found, key=lambda item: len(item[1]))
         return Diagnosis(name, known[name]["sentence"], known[name]["hint"])
-    return next(filter(None, (_general(function, path, usable) for path in wrong_paths)), None)
+    return next(filter(None, (conditions.recognise(path, usable) or _general(function, path, usable) for path in wrong_paths)), None)
 
 
 def _explains(function, name, cases, wrong_paths):
@@ -78,7 +78,7 @@ def _agrees(function, name, case, path):
 
 
 def _general(function, path, cases):
-    wrong = [case for case in cases if not case.right.get(path, True) and path in case.given]
+    wrong = [case for case in cases if not case.right.get(path, True) and path in case.given and np.isfinite(case.given[path]).all()]
     pairs = [(case.given[path], case.example.expected[function][path], case.example.plan["sizes"], _real(case.example)) for case in wrong]
 
     def others():

@@ -33,6 +33,13 @@ def test_a_wrong_answer_is_an_edit(folder):
     assert answer.loses == {"f": "values"}
 
 
+@pytest.mark.parametrize(("line", "means"), [("", ()), ('means = "sign"', ("sign",)), ('means = ["sign", "factor"]', ("sign", "factor"))])
+def test_a_wrong_answer_says_what_a_diagnosis_may_call_it(folder, line, means):
+    (folder / "unseen.toml").write_text(WRONG.format(name="two") + line)
+    (answer,) = wrong(folder, folder / "solution.py", "unseen.toml")
+    assert answer.means == means
+
+
 def test_a_name_occurs_once(folder):
     (folder / "wrong.toml").write_text(WRONG.format(name="two") * 2)
     with pytest.raises(AnswerError, match="two occurs twice"):

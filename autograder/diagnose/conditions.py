@@ -1,0 +1,90 @@
+"""When, not what: results that are right but for inputs of one kind, which tells how they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograder.diagnose.diagnosis import Diagnosis
+
+#: Inputs above this are large: exp overflows for a sum of a few such products.
+LARGE = 30.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A kind of input; what is said of a result that is wrong only there, or not finite only there."""
+
+    holds: Callable
+    wrong: Diagnosis
+    infinite: Diagnosis
+
+
+def _floats(example):
+    for value in example.inputs.values():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim:
+            yield value
+
+
+def _masks(example):
+    return [value for value in example.inputs.values() if isinstance(value, np.ndarray) and value.dtype == np.bool_ and value.ndim]
+
+
+def _large(example):
+    return not example.plan.get("garbage") and max((np.abs(value).max(initial=0.0) for value in _floats(example)), default=0.0) > LARGE
+
+
+def _nothing_real(example):
+    return any(not mask.any(axis=-1).all() for mask in _masks(example))
+
+
+def _garbage(example):
+    return bool(example.plan.get("garbage"))
+
+
+def _zero_vector(example):
+    return any(value.size and not value.any(axis=-1).all() for value in _floats(example))
+
+
+CONDITIONS = (
+    Condition(
+        _garbage,
+        Diagnosis("garbage comes through the mask", "{path} depends on what stands behind the mask", "Multiplying a huge number by a tiny one is not nothing. How is it left out exactly?"),
+        Diagnosis("garbage comes through the mask", "{path} is not finite where huge numbers stand behind the mask", "Leave out what is masked before anything is computed with it, or after?"),
+    ),
+    Condition(
+        _large,
+        Diagnosis("only large numbers", "{path} is right for ordinary numbers and wrong for large ones", "Is there a small constant, a limit, or a 1 plus something tiny in the formula?"),
+        Diagnosis("overflow", "{path} is not finite where the numbers are large: something overflows on the way", "Which exponential can become too large, and what may be subtracted first without changing the result?"),
+    ),
+    Condition(
+        _nothing_real,
+        Diagnosis("nothing real", "{path} is wrong only where a row of the mask has nothing real", "What does the docstring promise for such a row?"),
+        Diagnosis("nothing real", "{path} is not finite where a row of the mask has nothing real", "By what do you divide there, or what is the largest of no numbers?"),
+    ),
+    Condition(
+        _zero_vector,
+        Diagnosis("zero vector", "{path} is wrong only where a vector is zero", "What should the result be for a vector of zeros?"),
+        Diagnosis("zero vector", "{path} is not finite where a vector is zero", "By what do you divide when a vector is zero?"),
+    ),
+)  # fmt: skip
+
+
+def recognise(path: str, cases: Sequence) -> Diagnosis | None:
+    """Return under which condition a result is wrong, where it is right without it.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        All examples on which the function ran.
+    """
+    wrong = [case for case in cases if not case.right.get(path, True)]
+    infinite = [case for case in wrong if path in case.given and not np.isfinite(case.given[path]).all()]
+    for condition in CONDITIONS:
+        meeting = sum(condition.holds(case.example) for case in cases)
+        if meeting < len(cases) and len(wrong) >= meeting / 2 and all(condition.holds(case.example) for case in wrong):
+            said = condition.infinite if infinite else condition.wrong
+            return Diagnosis(said.name, said.sentence.format(path=path), said.hint)
+    return None
