@@ -66,6 +66,8 @@ class Session:
         Names of those functions.
     first : runner
         A worker that is loaded already.
+    wall : float
+        Seconds by the clock on the wall for each second of computing that is allowed.
     """
 
     spawn: Callable
@@ -75,6 +77,7 @@ class Session:
     clock: Clock = field(default_factory=Clock)
     spent: float = 0.0
     first: object = None
+    wall: float = WALL
 
     def __post_init__(self):
         self._worker = self.first
@@ -125,13 +128,13 @@ class Session:
         limit = min(cpu, left)
         started = time.monotonic()
         try:
-            answers = worker.run(batch, cap_bytes=cap + SPARE, cpu_s=limit, wall_s=WALL * limit, serve=self.serve if self.served else None)
+            answers = worker.run(batch, cap_bytes=cap + SPARE, cpu_s=limit, wall_s=self.wall * limit, serve=self.serve if self.served else None)
             used = (worker.cpu_ns() - before) / 1e9
             self.spent += used
             self.clock.student += used
             return answers
         except self.faults as fault:
-            used = max(time.monotonic() - started, 0.0) / (WALL if fault.kind == "timeout" else 1.0)
+            used = max(time.monotonic() - started, 0.0) / (self.wall if fault.kind == "timeout" else 1.0)
             self.spent += max(min(used, limit), 0.0)
             self.clock.student += min(used, limit)
             raise self._stopped(fault) from None

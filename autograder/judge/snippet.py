@@ -52,7 +52,11 @@ def _looked_at(exercise, problem) -> list[str]:
         return [f"print({problem.path}.dtype)"]
     if problem.check == "shape":
         return [f"print(np.shape({problem.path}))"]
-    return [f"print({place(problem.path, problem.index)})  # should be {problem.expected!r}"]
+    return [f"print({place(problem.path, problem.index)})  # should be {_short(problem.expected)}"]
+
+
+def _short(value) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def literal(value: object, layout: str = "C") -> str:

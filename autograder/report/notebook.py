@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from html import escape
 from types import ModuleType
 
 from autograder import paths
 from autograder.cases import store
 from autograder.exercises import load as load_assignment
 from autograder.judge.selfcheck import check_live
+from autograder.report.card import MARKS, card, notice
 from autograder.report.model import FunctionResult
 from autograder.report.said import said
 from autograder.report.text import shown
-
-MARKS = {"passed": ("✓", "#2e7d32"), "failed": ("✗", "#c62828"), "not written yet": ("–", "#757575"), "could not judge": ("?", "#b26a00")}
-
-_CARD = "border-left:4px solid {colour};padding:.3em .8em;margin:.3em 0;font-family:system-ui,sans-serif;line-height:1.45"
-_CELL = "padding:0 1.2em 0 0;text-align:left;background:none"
 
 
 class Card:
@@ -65,9 +60,7 @@ class Card:
         return "\n".join(_text(result) for result in self.results)
 
     def _repr_html_(self) -> str:
-        if self.message:
-            return f'<div style="{_CARD.format(colour="#b26a00")}">{_safe(self.message)}</div>'
-        return "".join(_html(result) for result in self.results)
+        return notice(self.message) if self.message else card(map(asdict, self.results))
 
 
 def checker(assignment: str, module: ModuleType | None = None) -> Callable[..., Card]:
@@ -110,28 +103,3 @@ def _text(result):
     mark, _ = MARKS[result.verdict]
     head = f"{mark} {result.name}: {result.verdict}, {result.score:g} of {result.max_score:g} points"
     return "\n".join([head, *(f"    {shown(sentence, 2000)}" for _, sentence in said(asdict(result)))])
-
-
-def _html(result) -> str:
-    mark, colour = MARKS[result.verdict]
-    head = (
-        f'<span style="color:{colour};font-weight:bold">{mark}</span> <b>{_safe(result.name)}</b> '
-        f'<span style="color:{colour}">{result.verdict}</span> &middot; {result.score:g} of {result.max_score:g} points'
-    )
-    body = "".join(f"<div>{_safe(sentence)}</div>" for _, sentence in said(asdict(result)))
-    examples = [asdict(check.counterexample) for check in result.problems if check.counterexample]
-    return f'<div style="{_CARD.format(colour=colour)}"><div>{head}</div>{body}{_example(examples[0]) if examples else ""}</div>'
-
-
-def _example(example: Mapping) -> str:
-    """Return the example that shows the problem, folded: sizes and, where they are few, the numbers."""
-    rows = {"sizes": ", ".join(f"{name} = {value}" for name, value in example["sizes"].items())} if example["sizes"] else {}
-    rows |= {name: repr(value) for name, value in example["inputs"].items()}
-    if not rows:
-        return ""
-    cells = "".join(f'<tr style="background:none"><td style="{_CELL}">{_safe(n)}</td><td style="{_CELL}"><code>{_safe(v)}</code></td></tr>' for n, v in rows.items())
-    return f"<details><summary>the example ({_safe(example['example'])})</summary><table>{cells}</table></details>"
-
-
-def _safe(text: str) -> str:
-    return escape(shown(text, 2000))

@@ -24,3 +24,9 @@ def said(entry: Mapping) -> Iterator[tuple[str, str]]:
         yield "hint", entry["diagnosis"]["hint"]
     if entry["remark"]:
         yield "remark", entry["remark"]
+
+
+def shown_example(entry: Mapping) -> Mapping | None:
+    """Return the one counterexample to show with an entry: the first with a whole result to look at, else the first; or None."""
+    found = [check["counterexample"] for check in entry["checks"] if check["passed"] is False and check["counterexample"]]
+    return next((example for example in found if example.get("whole")), found[0] if found else None)

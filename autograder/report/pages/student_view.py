@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from autograder.report.grid import grids
-from autograder.report.said import said
+from autograder.report.said import said, shown_example
 
 MARKS = {"passed": "✓", "failed": "✗", "not written yet": "–", "could not judge": "?"}
 #: Verdict -> name of the style, also on the page of a class.
@@ -75,14 +75,13 @@ def _entry(number, entry, assignment) -> dict:
         "mark": MARKS[verdict],
         "style": STYLES[verdict],
         "said": list(said(entry)),
-        "example": next(filter(None, (_example(check, assignment) for check in entry["checks"])), None),
+        "example": _example(shown_example(entry), assignment),
     }
 
 
-def _example(check, assignment) -> dict | None:
+def _example(example, assignment) -> dict | None:
     """Return what is shown of a counterexample, or None."""
-    example = check["counterexample"]
-    if example is None or check["passed"] is not False:
+    if example is None:
         return None
     path = example["path"] + (f"[{', '.join(map(str, example['index']))}]" if example["index"] else "")
     parts = grids(example["path"], example.get("whole") or {})
