@@ -16,7 +16,7 @@ from autograder.spec import Assignment, groups
 from autograder.tree import leaves
 
 #: What a misconception changes by less than this cannot be told from a right result by its footprint.
-VISIBLE = 1e-5
+VISIBLE = 3e-7
 
 
 def foresee(bank: Bank, assignment: Assignment, files: Mapping[str, str], misconceptions: Iterable[Misconception]) -> Bank:
