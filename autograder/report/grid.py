@@ -78,7 +78,7 @@ def _finite(value) -> bool:
 
 def _cell(actual, expected, differs, largest) -> Cell:
     shade = _shade(actual, expected, largest) if differs else 0
-    return Cell(*_texts(actual, expected, differs), bool(differs), shade)
+    return Cell(*texts(actual, expected, differs), bool(differs), shade)
 
 
 def _shade(actual, expected, largest) -> int:
@@ -88,10 +88,10 @@ def _shade(actual, expected, largest) -> int:
     return max(sum(error >= bound for bound in SHADES), 1)
 
 
-def _texts(actual, expected, differs) -> tuple[str, str]:
-    """Write both with few digits, or with as many as it takes to tell them apart."""
+def texts(actual: object, expected: object, differs: bool = True) -> tuple[str, str]:
+    """Return both as text, with few digits, or with as many as it takes to tell them apart."""
     for digits in (4, 7, 12, 17):
-        texts = tuple(value if isinstance(value, str) else f"{value:.{digits}g}" for value in (actual, expected))
-        if not differs or texts[0] != texts[1]:
+        pair = tuple(f"{value:.{digits}g}" if isinstance(value, float) else str(value) for value in (actual, expected))
+        if not differs or pair[0] != pair[1]:
             break
-    return texts
+    return pair

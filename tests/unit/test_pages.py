@@ -153,6 +153,15 @@ def test_bugs_are_counted_once_per_function_and_the_most_frequent_is_first():
     ]
 
 
+def test_what_concerns_the_whole_file_is_said_once():
+    line = "rnn.py could not be loaded: SyntaxError (line 3)."
+    broken = result("ann", entry("a", sentence=line), entry("b", sentence=line), messages=(line,))
+    assert words(pages.student_page(broken)).count(line) == 1
+    (bug,) = class_view.bugs([broken], ["a", "b"])
+    assert (bug["function"], bug["sentence"], bug["students"]) == ("", line, ["ann"])
+    assert f"1 student: the whole file no known bug; the check “values”, for example: {line}" in words(pages.class_page([broken]))
+
+
 def test_the_distribution_has_full_points_and_more_in_a_bin_of_their_own():
     bins = class_view.histogram([0, 9.5, 10, 99, 100, 107], 100)
     assert [(label, count) for label, count, _ in bins if count] == [("0–9", 2), ("10–19", 1), ("90–99", 1), ("100+", 2)]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from urllib.parse import quote
 
-from autograder.report.pages.student_view import MARKS, STYLES, TIMES, isolation
-from autograder.report.said import said
+from autograder.report.pages.student_view import MARKS, STYLES, TIMES, isolation, own_sentences
 from autograder.report.similarity import Pair
 from autograder.report.text import file_name
 
@@ -117,26 +116,37 @@ def bugs(results: Sequence[Mapping], names: Sequence[str]) -> list[dict]:
     """
     students, sentences = defaultdict(list), defaultdict(Counter)
     for result in results:
-        for entry in result["functions"] if result["submission_sha256"] else ():
-            if (told := _bug(entry)) is not None:
-                key = (entry["name"], *told[:2])
-                students[key].append(result["student"])
-                sentences[key][told[2]] += 1
+        for key, sentence in _failures(result).items():
+            students[key].append(result["student"])
+            sentences[key][sentence] += 1
     found = [
         {"function": function, "known": known, "name": name, "sentence": sentences[function, known, name].most_common(1)[0][0], "students": who}
         for (function, known, name), who in students.items()
     ]
-    return sorted(found, key=lambda bug: (-len(bug["students"]), names.index(bug["function"]), not bug["known"], bug["name"]))
+    order = {name: place for place, name in enumerate(names)}
+    return sorted(found, key=lambda bug: (-len(bug["students"]), order.get(bug["function"], -1), not bug["known"], bug["name"]))
 
 
-def _bug(entry) -> tuple[bool, str, str] | None:
+def _failures(result) -> dict[tuple[str, bool, str], str]:
+    """Return ``(function, known, name)`` -> sentence; what concerns the whole file is counted once, without a function."""
+    if not result["submission_sha256"]:
+        return {}
+    found = {}
+    for entry in result["functions"]:
+        if (told := _bug(entry, result)) is not None:
+            known, name, sentence = told
+            found[(entry["name"] if sentence else "", known, name)] = sentence or " ".join(result["messages"])
+    return found
+
+
+def _bug(entry, result) -> tuple[bool, str, str] | None:
     """Return ``(known, name, sentence)`` for an entry that failed."""
     if entry["verdict"] != "failed":
         return None
     if entry["diagnosis"]:
         return True, entry["diagnosis"]["name"], entry["diagnosis"]["sentence"]
     check = next((check["name"] for check in entry["checks"] if check["passed"] is False), "")
-    return False, check, next((sentence for kind, sentence in said(entry) if kind == "problem"), "")
+    return False, check, next((sentence for kind, sentence in own_sentences(entry, result) if kind == "problem"), "")
 
 
 def _times(results) -> list[tuple[str, float, float, float]]:

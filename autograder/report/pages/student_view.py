@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from autograder.report.grid import grids
+from autograder.report.grid import grids, texts
 from autograder.report.said import said, shown_example
 
 MARKS = {"passed": "✓", "failed": "✗", "not written yet": "–", "could not judge": "?"}
@@ -28,7 +28,7 @@ _CALLED = re.compile(r"(?<![\w.'\"])([A-Za-z_]\w*)\(")
 
 def view(result: Mapping) -> dict:
     """Return everything that the template ``student.html`` shows."""
-    entries = [_entry(number, entry, result["assignment"]) for number, entry in enumerate(result["functions"])]
+    entries = [_entry(number, entry, result) for number, entry in enumerate(result["functions"])]
     return {
         "result": result,
         "entries": entries,
@@ -67,15 +67,20 @@ def _mark(passed) -> tuple[str, str, str]:
     return {True: ("✓", "good", "holds"), False: ("✗", "bad", "does not hold"), None: ("–", "quiet", "not reached")}[passed]
 
 
-def _entry(number, entry, assignment) -> dict:
+def own_sentences(entry: Mapping, result: Mapping) -> list[tuple[str, str]]:
+    """Return ``(kind, sentence)`` for what is said about an entry, without what is said of the whole submission already."""
+    return [(kind, sentence) for kind, sentence in said(entry) if sentence not in result.get("messages", [])]
+
+
+def _entry(number, entry, result) -> dict:
     verdict = entry["verdict"]
     return {
         **entry,
         "id": f"f{number + 1}",
         "mark": MARKS[verdict],
         "style": STYLES[verdict],
-        "said": list(said(entry)),
-        "example": _example(shown_example(entry), assignment),
+        "said": own_sentences(entry, result),
+        "example": _example(shown_example(entry), result["assignment"]),
     }
 
 
@@ -93,7 +98,7 @@ def _example(example, assignment) -> dict | None:
         "long": len(list(_leaves([value for _, value in _inputs(example["inputs"])]))) > FOLDED,
         "inputs": [(name, lines(value)) for name, value in _inputs(example["inputs"])],
         "path": path,
-        "single": (example["actual"], example["expected"]) if single else None,
+        "single": texts(example["actual"], example["expected"]) if single else None,
         "grids": shown,
         "agree": len(parts) - len(shown),
         "snippet": reproduction(example.get("snippet", ""), assignment),
