@@ -14,19 +14,19 @@ _GOLDEN = 1.618033988749895
 
 
 def footprint(value) -> np.ndarray:
-    """Return two weighted sums over all entries, and the sum of the absolute values as their scale."""
+    """Return two weighted sums over all entries, the sum of the absolute values as their scale, and the number of entries."""
     flat = np.asarray(value, float).ravel()
     places = np.arange(flat.size) * _GOLDEN
-    return np.array([*(float(np.sum(np.cos(places * 3.7 + phase) * flat)) for phase in _PHASES), float(np.sum(np.abs(flat)))])
+    return np.array([*(float(np.sum(np.cos(places * 3.7 + phase) * flat)) for phase in _PHASES), float(np.sum(np.abs(flat))), float(flat.size)])
 
 
 def footprints(results: Mapping[str, object], paths: list[str]) -> np.ndarray:
     """Return the footprints of some results, one row each; NaN for what is missing or not finite."""
-    rows = [footprint(results[path]) if path in results else np.full(3, np.nan) for path in paths]
-    return np.array(rows).reshape(len(paths), 3)
+    rows = [footprint(results[path]) if path in results else np.full(4, np.nan) for path in paths]
+    return np.array(rows).reshape(len(paths), 4)
 
 
 def same(left: np.ndarray, right: np.ndarray, part: float = MATCH) -> bool:
     """Whether two footprints belong to the same array."""
     scale = max(abs(left[2]), abs(right[2]))
-    return bool(np.all(np.abs(left - right) <= part * scale + 1e-300))
+    return bool(left[3] == right[3] and np.all(np.abs(left[:3] - right[:3]) <= part * scale + 1e-300))
