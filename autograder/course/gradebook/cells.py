@@ -47,11 +47,14 @@ def module_cell(module: str) -> dict:
     return _code(f"find-{module}", f'{text}\nfrom autograder.course.beside import find\n\nfind("{module}")', locked=True)
 
 
-def question_cell(points: float) -> dict:
-    """Return a text cell that a human grades; nbgrader puts its own words in place of what stands between the markers."""
+def question_cells(points: float) -> list[dict]:
+    """Return a question and the cell for its answer, which a human grades."""
     text = "Describe one mistake that you made in this assignment: how did you notice it, and what did it do to the gradient?"
     metadata = {"nbgrader": _metadata(QUESTION, grade=True, solution=True, points=points)}
-    return {"cell_type": "markdown", "id": QUESTION, "metadata": metadata, "source": f"**In your own words.** {text}\n\n{BEGIN}\n(an answer)\n{END}"}
+    return [
+        {"cell_type": "markdown", "id": "the-question", "metadata": {}, "source": f"**In your own words.** {text}"},
+        {"cell_type": "markdown", "id": QUESTION, "metadata": metadata, "source": f"{BEGIN}\n(an answer)\n{END}"},
+    ]
 
 
 def _code(identity, source, **kind) -> dict:

@@ -19,6 +19,9 @@ def entry_html(entry: Mapping) -> str:
 
 
 def entry_comment(entry: Mapping) -> str | None:
-    """Return what goes under the student's own cell: the first sentence, and the hint where there is one."""
-    found = dict(reversed([(kind, sentence) for kind, sentence in said(entry)]))
-    return " ".join(found[kind] for kind in ("problem", "diagnosis", "hint", "remark") if kind in found) or None
+    """Return what goes under the student's own cell: the first problem, the diagnosis and the hint, where there are any."""
+    first: dict[str, str] = {}
+    for kind, sentence in said(entry):
+        first.setdefault(kind, sentence)
+    sentences = [first[kind] for kind in ("problem", "diagnosis", "hint", "remark") if kind in first]
+    return " ".join(text if text.endswith((".", "?", "!", ":")) else f"{text}." for text in sentences) or None

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
-from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbformat.v4 import new_output
-from nbgrader import preprocessors, utils
+from nbgrader import utils
 from nbgrader.api import Gradebook
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.preprocessors import AssignLatePenalties, NbGraderPreprocessor, OverwriteCells, SaveAutoGrades
 from traitlets import Unicode
 
 from autograder.course.gradebook import cells, rebuild
@@ -35,12 +34,10 @@ def configure(c, banks: str = "", isolation: str = "filtered") -> None:
     isolation : str
         The level that is required for grading on the spot.
     """
-    p = preprocessors
+    # nbgrader's other preprocessors clean up what students send; here nothing of it is left after the first one.
+    c.Autograde.sanitize_preprocessors = [RebuildFromRelease, OverwriteCells]
+    c.Autograde.autograde_preprocessors = [FillVerdicts, SaveAutoGrades, AddCommentsAndBonus, AssignLatePenalties]
     c.Autograde.exporter_class = SubmissionExporter
-    c.Autograde.sanitize_preprocessors = [RebuildFromRelease, p.ClearOutput, p.DeduplicateIds, p.OverwriteKernelspec, p.OverwriteCells, p.CheckCellMetadata]
-    c.Autograde.autograde_preprocessors = [
-        FillVerdicts, p.IgnorePattern, ClearMetadataPreprocessor, p.LimitOutput, p.SaveAutoGrades, AddCommentsAndBonus, p.AssignLatePenalties, p.CheckCellMetadata,
-    ]  # fmt: skip
     c.OverwriteCells.add_missing_cells = True
     c.FillVerdicts.banks = banks
     c.FillVerdicts.isolation = isolation
@@ -58,6 +55,9 @@ class SubmissionExporter(NotebookExporter):
         if not self.parent._sanitizing:
             return super().from_filename(filename, resources, **kw)
         return self.from_notebook_node(rebuild.read(Path(filename)), resources, **kw)
+
+    def _validate_preprocessor(self, nbc, preprocessor):
+        """Leave out what nbconvert does after every preprocessor: the notebook is ours, and it is validated when it is written."""
 
 
 class RebuildFromRelease(NbGraderPreprocessor):

@@ -27,10 +27,10 @@ def source_notebook(parts: list[Cell], assignment: Assignment, *, question_point
     """
     made = _Maker(parts, assignment)
     found = [cells.module_cell(name) for name in assignment.requires]
-    found += [new for cell in notebook_of(parts)["cells"] for new in made.cells_of(cell)]
+    found += made.cells(notebook_of(parts)["cells"])
     found += [cells.points_cell(entry, made.points[entry]) for entry in (cells.PERFORMANCE, cells.MILESTONE) if entry in made.points]
     found += [cells.points_cell(cells.BONUS, 0)] if assignment.bonus else []
-    found += [cells.question_cell(question_points)] if question_points else []
+    found += cells.question_cells(question_points) if question_points else []
     return {**notebook_of(parts), "cells": found}
 
 
@@ -43,17 +43,25 @@ class _Maker:
         self.solved = {cell["id"]: "".join(cell["source"]) for cell in notebook_of(parts, solved=True)["cells"]}
         self.can_check = any(_makes_checker("".join(cell["source"])) for cell in notebook_of(parts)["cells"])
 
-    def cells_of(self, cell) -> Iterator[dict]:
-        """Yield what stands for one cell: itself, or a function's cell and the one for its points."""
-        name, source = cell["id"], "".join(cell["source"])
-        if cell["cell_type"] == "code" and name in self.points.keys() | self.bonus:
-            yield cells.solution_cell(name, _marked(source, self.solved[name]))
-            if name in self.points:
-                yield cells.points_cell(name, self.points[name], checked=self.can_check)
-        elif NOTEBOOK_ONLY & set(cell["metadata"].get("tags", ())) and not _makes_checker(source):
-            yield {**cell, "metadata": {**cell["metadata"], "tags": [*cell["metadata"]["tags"], NOT_IN_VALIDATE]}}
-        else:
-            yield cell
+    def cells(self, released) -> Iterator[dict]:
+        """Yield what stands for the cells: each function's own, its check, and then the cell for its points."""
+        waiting = []
+        for cell in released:
+            if "check" not in _tags(cell):
+                yield from waiting
+                waiting = []
+            if cell["cell_type"] == "code" and (name := cell["id"]) in self.points.keys() | self.bonus:
+                yield cells.solution_cell(name, _marked("".join(cell["source"]), self.solved[name]))
+                waiting = [cells.points_cell(name, self.points[name], checked=self.can_check)] if name in self.points else []
+            elif NOTEBOOK_ONLY & _tags(cell) and not _makes_checker("".join(cell["source"])):
+                yield {**cell, "metadata": {**cell["metadata"], "tags": [*cell["metadata"]["tags"], NOT_IN_VALIDATE]}}
+            else:
+                yield cell
+        yield from waiting
+
+
+def _tags(cell) -> set[str]:
+    return set(cell["metadata"].get("tags", ()))
 
 
 def _makes_checker(source) -> bool:
