@@ -1,7 +1,7 @@
 """What a class costs nbgrader, and what it costs us: the same machine, the same run, 30 submissions each, all of them right.
 
-Plain nbgrader executes every notebook in a kernel of its own, here with four test cells that import NumPy and nothing else. We grade
-the whole `rnn` assignment in the sandbox, then let nbgrader record it. `make bench`; nothing is asserted about time.
+Plain nbgrader executes every notebook in a kernel of its own, here with four test cells that import NumPy and nothing else, then with
+torch too, as tests of gradients do. We grade the whole `rnn` assignment in the sandbox, then let nbgrader record it. `make bench`; nothing is asserted about time.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def solved():
     return {cell["id"]: "".join(cell["source"]) for cell in notebook_of(parts, solved=True)["cells"] if cell["cell_type"] == "code"}
 
 
-def plain_course(root):
+def plain_course(root, imports):
     """A course as nbgrader knows it: functions, and locked cells that test them."""
     made = [{**cells.solution_cell("imports", "import numpy as np")}]
     for name, source in solved().items():
         if source.startswith("def ") and name in {exercise.function for exercise in exercises.load("rnn").everything}:
             made.append(cells.solution_cell(name, source))
     for name, test in TESTS.items():
-        made.append({**cells.points_cell(name, 1), "source": f"import numpy as np\n\n{test}"})
+        made.append({**cells.points_cell(name, 1), "source": f"{imports}\n\n{test}"})
     book = {"cells": made, "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}, "nbformat": 4, "nbformat_minor": 5}
     folder = root / "source" / "rnn"
     folder.mkdir(parents=True)
@@ -80,9 +80,9 @@ def scores(root):
     return {line.split(",")[9] for line in (root / "grades.csv").read_text().splitlines()[1:]}
 
 
-def plain(tmp_path, count):
-    root = tmp_path / f"plain{count}"
-    plain_course(root)
+def plain(tmp_path, count, imports="import numpy as np"):
+    root = tmp_path / f"{imports.split()[-1]}{count}"
+    plain_course(root, imports)
     run("nbgrader", "generate_assignment", "rnn", cwd=root)
     fill(root, count)
     cost = run("nbgrader", "autograde", "rnn", cwd=root)
@@ -107,10 +107,13 @@ def bench_a_class_in_nbgrader_and_in_ours(tmp_path, capsys, monkeypatch):
     pytest.importorskip("nbgrader")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(paths.course()), os.environ.get("PYTHONPATH", "")]))
     one, many = plain(tmp_path, 1), plain(tmp_path, COPIES)
+    with_torch = "import torch, numpy as np"
+    torch_one, torch_many = plain(tmp_path / "torch", 1, with_torch), plain(tmp_path / "torch", COPIES, with_torch)
     _, record_one, _ = ours(tmp_path, 1)
     grade, record, milestone = ours(tmp_path, COPIES)
     rows = {
         "plain nbgrader autograde, 4 tests": (many, (many - one) / (COPIES - 1)),
+        "the same, importing torch": (torch_many, (torch_many - torch_one) / (COPIES - 1)),
         "ours: grade": (grade, grade / COPIES),
         "ours: record": (record, (record - record_one) / (COPIES - 1)),
         "of grading, the training run": (milestone, milestone / COPIES),
