@@ -9,8 +9,14 @@ import numpy as np
 
 from autograder.diagnose.diagnosis import Diagnosis
 
-#: Inputs above this are large: exp overflows for a sum of a few such products.
-LARGE = 30.0
+#: Inputs above this are large on any example; others are drawn large on purpose.
+LARGE = 500.0
+
+#: At least this part of the examples under the condition must be wrong, where the numbers are finite.
+SHARE = 0.25
+
+#: On so many examples without the condition, of all kinds of sizes, a result must be right.
+ORDINARY = 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ def _masks(example):
 
 
 def _large(example):
-    return not example.plan.get("garbage") and max((np.abs(value).max(initial=0.0) for value in _floats(example)), default=0.0) > LARGE
+    drawn_large = example.plan.get("scale") == "large"
+    return not _garbage(example) and (drawn_large or any(np.abs(value).max(initial=0.0) > LARGE for value in _floats(example)))
 
 
 def _nothing_real(example):
@@ -56,7 +63,7 @@ CONDITIONS = (
     ),
     Condition(
         _large,
-        Diagnosis("only large numbers", "{path} is right for ordinary numbers and wrong for large ones", "Is there a small constant, a limit, or a 1 plus something tiny in the formula?"),
+        Diagnosis("only large numbers", "{path} is right for ordinary numbers and wrong for large ones", "Is there a small constant, a limit, one maximum for all rows, or a 1 plus something tiny in the formula?"),
         Diagnosis("overflow", "{path} is not finite where the numbers are large: something overflows on the way", "Which exponential can become too large, and what may be subtracted first without changing the result?"),
     ),
     Condition(
@@ -83,8 +90,15 @@ def recognise(path: str, cases: Sequence) -> Diagnosis | None:
     wrong = [case for case in cases if not case.right.get(path, True)]
     infinite = [case for case in wrong if path in case.given and not np.isfinite(case.given[path]).all()]
     for condition in CONDITIONS:
-        meeting = sum(condition.holds(case.example) for case in cases)
-        if meeting < len(cases) and len(wrong) >= meeting / 2 and all(condition.holds(case.example) for case in wrong):
+        meeting = [case for case in cases if condition.holds(case.example)]
+        others = [case for case in cases if not condition.holds(case.example)]
+        if (infinite or len(wrong) >= len(meeting) * SHARE) and all(condition.holds(case.example) for case in wrong) and sum(map(_telling, others)) >= ORDINARY:
             said = condition.infinite if infinite else condition.wrong
             return Diagnosis(said.name, said.sentence.format(path=path), said.hint)
     return None
+
+
+def _telling(case):
+    """Whether a wrong formula would show on an example."""
+    plan = case.example.plan
+    return case.example.ordinary and plan.get("fill") == "normal" and min(plan["sizes"].values(), default=2) >= 2

@@ -53,7 +53,7 @@ def _explains(function, name, cases, wrong_paths):
         return ()
     for path in wrong_paths:
         found = [(case, _agrees(function, name, case, path)) for case in cases]
-        hits = [case for case, agrees in found if agrees]
+        hits = [case for case, agrees in found if agrees and not case.right.get(path, True)]
         misses = [case for case, agrees in found if agrees is False or (agrees is None and not case.right.get(path, True))]
         # Where nothing contradicts, two kinds are enough: some mistakes show on few examples only.
         needed = general.EVIDENCE if misses else general.EVIDENCE - 1

@@ -2,8 +2,8 @@
 
 An answer counts as *named* when a function that loses points gets one of the names in its ``means`` and no function gets
 another; as *misleading* when a function gets a name that is not among them; else as *located*: the sentence says which entry is
-wrong on which sizes. Where nothing that is computed is wrong (dtype, memory, a law, a cost, the milestone), the check's own
-sentence says what is wrong, and the answer is counted apart.
+wrong on which sizes. Where no number is wrong (a shape, an exception, a dtype, memory, a law, a cost, the milestone), the check's
+own sentence says what is wrong, and the answer is counted apart.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from autograder.cases import store
 from autograder.judge import selfcheck
 from autograder.judge.seen import COMPUTED
 
+#: Checks that fail on numbers, which by themselves say nothing about the reason.
+NUMBERS = ("finite", "values")
+
 BANK = Path(__file__).parents[1] / "bank"
 FILES = ("wrong.toml", "unseen.toml")
 
@@ -28,11 +31,11 @@ def read(name: str, file: str) -> list[SampleAnswer]:
     return answers.wrong(BANK / name, paths.solution(name), file)
 
 
-def computing(answer: SampleAnswer) -> set[str]:
-    """Return the functions that compute something wrong, those of bonus parts among them."""
-    losses = {entry: check for entry, check in answer.loses.items() if entry not in ("performance", "milestone")}
-    pairs = [check.partition(": ")[::2] if entry.startswith("bonus: ") else (entry, check) for entry, check in losses.items()]
-    return {function for function, check in pairs if check in COMPUTED}
+def losses(answer: SampleAnswer) -> dict[str, str]:
+    """Return function -> the check that it fails, for functions that compute something wrong, those of bonus parts among them."""
+    entries = {entry: check for entry, check in answer.loses.items() if entry not in ("performance", "milestone")}
+    pairs = [check.partition(": ")[::2] if entry.startswith("bonus: ") else (entry, check) for entry, check in entries.items()]
+    return {function: check for function, check in pairs if check in COMPUTED}
 
 
 def names_given(name: str, answer: SampleAnswer, bank, functions: set[str]) -> dict[str, str | None]:
@@ -45,18 +48,18 @@ def names_given(name: str, answer: SampleAnswer, bank, functions: set[str]) -> d
 def kind(answer: SampleAnswer, given: dict[str, str | None]) -> str:
     """Return what became of an answer."""
     said = {name for name in given.values() if name}
-    if not given:
-        return "own sentence"
     if said - set(answer.means):
         return "misleading"
-    return "named" if said else "located"
+    if said:
+        return "named"
+    return "located" if set(losses(answer).values()) & set(NUMBERS) else "own sentence"
 
 
 def measure(name: str, file: str, bank) -> tuple[Counter, list[str]]:
     """Return how many answers of a file became what, and a line for each that is not named."""
     found, lines = Counter(), []
     for answer in read(name, file):
-        functions = computing(answer)
+        functions = set(losses(answer))
         given = names_given(name, answer, bank, functions) if functions else {}
         found[kind(answer, given)] += 1
         if kind(answer, given) in ("misleading", "located"):
