@@ -18,7 +18,7 @@ import numpy as np
 
 from autograder.tree import largest
 
-FORMAT = 3
+FORMAT = 4
 DTYPES = ("float64", "float32", "int64", "bool")
 
 
