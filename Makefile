@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Where PyTorch's CPU builds are, asked only when the usual sources have none (on Linux the usual one has CUDA builds only).
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Hundreds of answers, each judged on its own: these tests share the cores. The others watch processes and files, one after the other.
+PARALLEL := tests/meta/test_answer_bank.py tests/meta/test_misconceptions.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -21,7 +23,8 @@ demo: install ## grade a class of 30 submissions in the sandbox
 	$(BIN)/handgrad demo
 
 test: install ## run all tests but the long ones
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(foreach file,$(PARALLEL),--ignore=$(file)) $(ARGS)
+	$(BIN)/python -m pytest -n auto $(PARALLEL) $(ARGS)
 
 soak: install ## run the long tests
 	$(BIN)/python -m pytest -m soak $(ARGS)
