@@ -34,7 +34,7 @@ def child(order, log):
 
 
 def run(order):
-    with tempfile.TemporaryFile() as log:
+    with open(order["log"], "w+b") if "log" in order else tempfile.TemporaryFile() as log:
         pid = os.fork()
         if pid == 0:
             code = 1

@@ -5,8 +5,11 @@ import glob
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
+
+from autograder import paths
 
 PROGRAMS = [os.path.dirname(path) for path in (*sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), reverse=True), shutil.which("initdb")) if path]
 USER = "postgres"  # the server refuses to run as root
@@ -63,7 +66,8 @@ def scores(course, assignment):
 
 def test_the_whole_way_with_two_graders_at_once(played):
     """Two assignments at the same time, then the same one by two graders for different students."""
-    together(played, ["autograde", "rnn"], ["autograde", "lstm"])
+    graders = [subprocess.Popen([sys.executable, "-m", "autograder", "course", "record", played.root, "-a", name], env=environment()) for name in ("rnn", "lstm")]
+    assert [grader.wait() for grader in graders] == [0, 0]
     for assignment in ("rnn", "lstm"):
         assert scores(played, assignment) == expected(assignment)
     even = [f"--CourseDirectory.student_id_exclude={','.join(f's{n}' for n in range(12) if n % 2 == odd)}" for odd in (0, 1)]
@@ -76,6 +80,13 @@ def test_the_whole_way_with_two_graders_at_once(played):
     assert not (played.root / "gradebook.db").exists()
 
 
+def environment():
+    root = str(paths.course())
+    return {**os.environ, "HANDGRAD_COURSE": root, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}
+
+
 def together(course, *commands):
-    pids = [course.nbgrader.ask(argv=command, cwd=str(course.root), background=True)["pid"] for command in commands]
-    assert [course.nbgrader.ask(wait=pid)["code"] for pid in pids] == [0] * len(pids)
+    logs = [course.root / f"log{n}" for n in range(len(commands))]
+    pids = [course.nbgrader.ask(argv=command, cwd=str(course.root), log=str(log), background=True)["pid"] for command, log in zip(commands, logs, strict=True)]
+    for pid, log in zip(pids, logs, strict=True):
+        assert course.nbgrader.ask(wait=pid)["code"] == 0, log.read_text()[-4000:]

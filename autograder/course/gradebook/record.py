@@ -27,7 +27,8 @@ class Recorded:
 def record(course: Path, assignment: str) -> Recorded:
     """Let nbgrader autograde an assignment again, which records what the journal holds and judges what it does not.
 
-    It is forced, since nbgrader takes a folder that a killed run left half done for a finished one.
+    It is forced, since nbgrader takes a folder that a killed run left half done for a finished one. What failed is tried once
+    more: of two graders who meet a student that is new to the gradebook, nbgrader lets one fail.
 
     Raises
     ------
@@ -37,8 +38,11 @@ def record(course: Path, assignment: str) -> Recorded:
     _config(course)
     log = course / FOLDER / assignment / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as file:
-        done = nbgrader(course, "autograde", assignment, "--force", stdout=file, stderr=subprocess.STDOUT)
+    for flags in (["--force"], []):
+        with open(log, "w", encoding="utf-8") as file:
+            done = nbgrader(course, "autograde", assignment, *flags, stdout=file, stderr=subprocess.STDOUT)
+        if done.returncode == 0:
+            break
     said = log.read_text(encoding="utf-8", errors="replace")
     recorded = sorted(path.parent.parent.name for path in (course / "autograded").glob(f"*/{assignment}/{assignment}.ipynb"))
     return Recorded(tuple(recorded), tuple(_trouble(said)) if done.returncode else (), log)
