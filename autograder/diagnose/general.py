@@ -16,7 +16,7 @@ from autograder.diagnose.footprint import MATCH
 #: Names of sizes as they are read aloud.
 SIZES = {
     "N": "the batch size", "T": "the number of steps", "S": "the number of keys", "D": "the width", "H": "the number of hidden units",
-    "V": "the vocabulary size", "K": "the number of negatives", "C": "the number of context columns", "A": "the number of heads",
+    "V": "the number of different ids", "K": "the number of negatives", "C": "the number of context columns", "A": "the number of heads",
     "E": "the width per head",
 }  # fmt: skip
 

@@ -109,7 +109,7 @@ def _ignored(exercise, example, fine):
     """Return an input on which the student's forward does not depend but should; being consistent with that is no merit."""
     for path, quotient in fine.items():
         if not np.abs(quotient).max(initial=0.0) > 0 and np.abs(example.expected[exercise.function][path]).max(initial=0.0) > 1e-9:
-            return path.removeprefix("d")
+            return next(name + path.removeprefix(given) for name, given in zip(exercise.wrt, exercise.gives, strict=True) if path == given or path.startswith(f"{given}["))
     return None
 
 
