@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.cases.store import Example
-from autograder.diagnose import conditions, general
+from autograder.diagnose import conditions, general, repeats
 from autograder.diagnose.diagnosis import Diagnosis
 from autograder.diagnose.footprint import footprint, same
 
@@ -43,7 +43,13 @@ def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping])
     if found:
         name, _ = max(found, key=lambda item: len(item[1]))
         return Diagnosis(name, known[name]["sentence"], known[name]["hint"])
-    return next(filter(None, (conditions.recognise(path, usable) or _general(function, path, usable) for path in wrong_paths)), None)
+    return next(filter(None, (_any(function, path, usable) for path in wrong_paths)), None)
+
+
+def _any(function, path, cases):
+    """Return what can be said of a result without knowing a misconception."""
+    wrong = [case for case in cases if not case.right.get(path, True)]
+    return conditions.recognise(path, cases) or repeats.recognise(function, path, wrong, general.EVIDENCE) or _general(function, path, cases)
 
 
 def _explains(function, name, cases, wrong_paths):

@@ -12,6 +12,7 @@ from autograder.diagnose.misconceptions import load
 from autograder.judge import selfcheck
 from autograder.spec import groups
 from tests.bank import judging as bank
+from tests.bench import bench_diagnosis
 
 NAMES = exercises.names()
 KNOWN = [(name, misconception) for name in NAMES for misconception in load(name, paths.solution(name))]
@@ -62,3 +63,29 @@ def test_a_hint_asks_or_points_and_does_not_give_the_answer(name, misconception)
     assert misconception.sentence.endswith(".")
     assert misconception.hint.endswith(("?", "."))
     assert not set("=[]@") & set(misconception.hint), "a hint holds no code"
+
+
+GENERAL = {
+    "always zero", "constant factor", "factor 1/size", "factor of a size", "garbage comes through the mask", "nothing real",
+    "only large numbers", "overflow", "repeated ids", "swapped results", "transposed", "wrong sign", "zero vector",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("file", bench_diagnosis.FILES)
+def test_what_an_answer_means_is_the_name_of_a_diagnosis(name, file):
+    known = {m.name for n, m in KNOWN if n == name} | GENERAL
+    assert not {(answer.name, means) for answer in bench_diagnosis.read(name, file) for means in answer.means if means not in known}
+
+
+def test_there_are_enough_unseen_answers():
+    assert sum(len(bench_diagnosis.read(name, "unseen.toml")) for name in NAMES) >= 60
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+def test_most_wrong_answers_get_the_right_name_and_hardly_one_a_wrong_one(name):
+    found, lines = bench_diagnosis.measure(name, "wrong.toml", public_bank(name))
+    computed = sum(found.values()) - found["own sentence"]
+    assert found["misleading"] <= 0.01 * computed, lines
+    assert found["named"] >= 0.75 * computed, lines

@@ -109,7 +109,9 @@ def test_a_diagnosis_uses_the_words_of_the_handout(name):
 def test_general_diagnoses_use_plain_words():
     said = [d for c in conditions.CONDITIONS for d in (c.wrong, c.infinite)]
     texts = [text for d in said for text in (d.sentence, d.hint)] + [*general.CONSTANTS.values()]
-    texts += [text for text in strings(ast.parse((ROOT / "autograder/diagnose/general.py").read_text(encoding="utf-8"))) if text.count(" ") >= 3 and text not in general.SIZES.values()]
+    for module in ("general", "repeats"):
+        tree = ast.parse((ROOT / "autograder" / "diagnose" / f"{module}.py").read_text(encoding="utf-8"))
+        texts += [text for text in strings(tree) if text.count(" ") >= 3 and text not in general.SIZES.values()]
     known = set.intersection(*map(handout, NAMES)) | {stem(word) for word in PLAIN}
     assert not {(word, text) for text in texts for word in words(text.replace("{path}", "")) - known}
 
