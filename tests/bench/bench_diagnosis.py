@@ -27,8 +27,8 @@ FILES = ("wrong.toml", "unseen.toml")
 
 
 def read(name: str, file: str) -> list[SampleAnswer]:
-    """Return the answers of a file of the answer bank."""
-    return answers.wrong(BANK / name, paths.solution(name), file)
+    """Return the answers of a file of the answer bank; none where there is no such file."""
+    return answers.wrong(BANK / name, paths.solution(name), file) if (BANK / name / file).is_file() else []
 
 
 def losses(answer: SampleAnswer) -> dict[str, str]:

@@ -31,7 +31,7 @@ def test_an_assignment_stands_in_its_five_places(name):
     assert (ROOT / "autograder" / "exercises" / f"{name}.py").is_file()
     assert listing(f"solutions/{name}") - {"misconceptions.toml"} == {f"{name}.py"}
     assert listing(f"assignments/{name}") == {f"{name}.py", f"{name}.ipynb", f"{name}.bank.npz", "README.md"}
-    assert listing(f"tests/bank/{name}") - {"hostile.toml"} == {"right", "wrong.toml", "unseen.toml"}
+    assert listing(f"tests/bank/{name}") - {"hostile.toml", "unseen.toml"} == {"right", "wrong.toml"}
 
 
 def test_nothing_else_stands_there():
