@@ -26,6 +26,10 @@ class KitError(Exception):
     """The kit itself failed; this never costs points."""
 
 
+class Disturbed(KitError):
+    """Somebody else ended the process: whatever it was, it says nothing about the submission, which has to be judged again."""
+
+
 class Exhausted(Exception):
     """The submission has used up its budget; what is left is not judged."""
 
@@ -68,6 +72,8 @@ class Session:
         A worker that is loaded already.
     wall : float
         Seconds by the clock on the wall for each second of computing that is allowed.
+    blame : bool
+        Take a process that somebody else has ended for one that died: it happened too often to be chance.
     """
 
     spawn: Callable
@@ -78,6 +84,7 @@ class Session:
     spent: float = 0.0
     first: object = None
     wall: float = WALL
+    blame: bool = False
 
     def __post_init__(self):
         self._worker = self.first
@@ -110,6 +117,8 @@ class Session:
         self.stops += 1
         if fault.kind == "zygote":
             raise KitError(fault.detail) from fault
+        if fault.kind == "killed" and not self.blame:
+            raise Disturbed(fault.detail) from fault
         return Stopped(fault.kind, fault.detail)
 
     def renew(self) -> None:

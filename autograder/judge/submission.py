@@ -17,11 +17,14 @@ from autograder.judge.loading import load
 from autograder.judge.milestone import CHECKS, run_milestone
 from autograder.judge.own_forward import judge_on_own_forward
 from autograder.judge.performance import Bench, measure
-from autograder.judge.session import BUDGET_CPU, Clock, Exhausted, Session, Stopped
+from autograder.judge.session import BUDGET_CPU, Clock, Disturbed, Exhausted, Session, Stopped
 from autograder.judge.verdicts import FAILED, NOT_WRITTEN, PASSED, entry_result, function_result
 from autograder.report.model import FunctionResult
 from autograder.sandbox.steps import Fault
 from autograder.spec import Assignment, Bonus, Exercise, groups
+
+#: How often a submission is judged whose process somebody else ends (a system short of memory, an administrator).
+ATTEMPTS = 3
 
 OUT_OF_TIME = f"had used up its {BUDGET_CPU:g} s of computing"
 
@@ -69,22 +72,41 @@ class Grader:
         self._oracle = None
 
     def grade(self, files: Mapping[str, str]) -> Graded:
-        """Return verdicts for everything that the assignment grades."""
+        """Return verdicts for everything that the assignment grades.
+
+        Raises
+        ------
+        KitError
+            The kit failed; this says nothing about the submission.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._grade(files)
+            except Disturbed:
+                continue
+        return self._grade(files, blame=True)
+
+    def _grade(self, files, blame=False) -> Graded:
+        try:
+            return self._judged(files, blame)
+        finally:
+            if self.forget:
+                self.forget()
+
+    def _judged(self, files, blame) -> Graded:
         started, clock = time.process_time(), Clock()
         ours_before = self.ours.clock.student if self.ours else 0.0
         training = 0.0
         messages: list[str] = []
-        loaded = load(self.spawn, self.assignment, files, messages)
+        loaded = load(self.spawn, self.assignment, files, messages, blame)
         if loaded is None:
             functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
         else:
             clock.loaded(loaded[1])
-            grading = _Grading(self, *loaded, clock, messages)
+            grading = _Grading(self, *loaded, clock, messages, blame)
             with np.errstate(all="ignore"):  # answers may hold any numbers
                 functions = list(grading.results())
             training = grading.training
-        if self.forget:
-            self.forget()
         baseline = self.ours.clock.student - ours_before if self.ours else 0.0
         judging = time.process_time() - started
         timing = {"student": clock.student, "loading": clock.loading, "baseline": baseline, "judging": judging, "milestone": training}
@@ -105,9 +127,9 @@ class Grader:
 class _Grading:
     """One submission on its way through the judge."""
 
-    def __init__(self, grader: Grader, files: Mapping[str, str], worker, clock: Clock, messages: list[str]):
+    def __init__(self, grader: Grader, files: Mapping[str, str], worker, clock: Clock, messages: list[str], blame: bool):
         self.grader, self.files, self.clock, self.messages = grader, files, clock, messages
-        self.assignment = grader.assignment
+        self.assignment, self.blame = grader.assignment, blame
         self.session = self._session(first=worker)
         self.judgements: dict[str, Judgement] = {}
         self.carried: set[str] = set()
@@ -118,7 +140,7 @@ class _Grading:
 
     def _session(self, served: frozenset[str] = frozenset(), first=None) -> Session:
         spawn = lambda: self.grader.spawn(self.files)  # noqa: E731
-        return Session(spawn, (Fault,), served, self.grader.serve, self.clock, self.clock.student, first)
+        return Session(spawn, (Fault,), served, self.grader.serve, self.clock, self.clock.student, first, blame=self.blame)
 
     def results(self) -> Iterator[FunctionResult]:
         """Yield one result per entry of the points table."""

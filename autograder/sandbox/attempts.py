@@ -116,10 +116,21 @@ def laid_out() -> Iterator[Bait]:
         (folder / "socket").chmod(0o777)
         for end in (tcp, udp, unix):
             end.setblocking(False)
-        victim = subprocess.Popen([shutil.which("sleep") or "/bin/sleep", "60"], env={"SECRET": secret})
-        stack.callback(victim.wait)
-        stack.callback(victim.kill)
+        victim = stack.enter_context(_victim(folder, secret))
         yield Bait(folder, secret, tcp, udp, unix, victim)
+
+
+@contextlib.contextmanager
+def _victim(folder: Path, secret: str) -> Iterator[subprocess.Popen]:
+    """Start a process that stands about; when this one is killed, and cannot tidy up, it removes the folder and ends."""
+    shell, program = shutil.which("sh") or "/bin/sh", 'read -r _; exec rm -rf -- "$1"'
+    victim = subprocess.Popen([shell, "-c", program, "sh", str(folder)], stdin=subprocess.PIPE, env={"SECRET": secret, "PATH": "/usr/bin:/bin"})
+    with victim.stdin:
+        try:
+            yield victim
+        finally:
+            victim.kill()
+            victim.wait()
 
 
 # --- attempts: each tells whether it was seen to succeed --------------------------------------------------------------

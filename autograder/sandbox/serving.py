@@ -46,7 +46,7 @@ class Served:
         Refused
             It raised, took too long or died of these arguments.
         Fault
-            ``kind="zygote"``: the sandbox itself is broken.
+            ``kind="zygote"``: the sandbox itself is broken, or this worker was ended by somebody else: its caches are lost.
         """
         args = tuple([self._inwards(arg) for arg in args])
         try:
@@ -57,6 +57,8 @@ class Served:
             self.close()
             if fault.kind == "zygote":
                 raise
+            if fault.kind == "killed":
+                raise Fault("zygote", fault.detail) from None
             raise Refused(f"{name} cannot be computed for these arguments: it {fault.detail}") from None
         return self._outwards(value) if name in self.cached else value
 

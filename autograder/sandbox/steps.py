@@ -144,7 +144,8 @@ class Fault(Exception):
     Attributes
     ----------
     kind : str
-        "timeout", "died", "memory", "protocol", "closed": the submission; "zygote": the kit itself.
+        "timeout", "died", "memory", "protocol", "closed": the submission; "killed": its process was ended by somebody else,
+        which a submission behind seccomp cannot do; "zygote": the kit itself.
     detail : str
         English to put after "the submission ...".
     """

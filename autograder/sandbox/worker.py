@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -32,6 +33,7 @@ _NUMBERS = 1 << 16
 _ASK_CAP = 1 << 26
 _CALL_CAP = 1 << 30
 _NO_MEMORY = 71  # exit code, see `zygote`
+_EXIT_S = 2.0  # a process that has closed its channel is gone soon, or does not mean to go
 
 
 class Failed(Exception):
@@ -263,6 +265,7 @@ class Worker:
         if self._fault is not None:
             return self._fault
         output = self.output
+        by_itself = kind == "died" and self._has_ended()
         # It keeps its process id until its zygote waits for it, which `ended` asks for: no stranger is hit.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -272,14 +275,29 @@ class Worker:
         self._link.channel.close()
         os.close(self._link.output)
         if kind == "died":
-            kind, detail = ("zygote", "cannot be run: the sandbox died") if ended is None else self._how_it_ended()
+            kind, detail = ("zygote", "cannot be run: the sandbox died") if ended is None else self._how_it_ended(by_itself)
         self._fault = Fault(kind, detail)
         return self._fault
 
-    def _how_it_ended(self) -> tuple[str, str]:
+    def _has_ended(self) -> bool:
+        """Tell whether the process is gone before it is killed here; it is not waited for until then."""
+        try:
+            fd = os.pidfd_open(self.pid)
+        except OSError:  # the zygote is gone, or the kernel has no such call
+            return False
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            return bool(poll.poll(int(1e3 * _EXIT_S)))
+        finally:
+            os.close(fd)
+
+    def _how_it_ended(self, by_itself: bool) -> tuple[str, str]:
         number, code = self._end["signal"], self._end["code"]
-        if number == signal.SIGXCPU:
+        if number == signal.SIGXCPU or (number and self._end["cpu_s"] >= self._limits.cpu_s):
             return "timeout", f"did not finish within {self._limits.cpu_s} seconds"
+        if number == signal.SIGKILL and by_itself:
+            return "killed", "was ended by the system, which may be short of memory"
         if number == signal.SIGKILL:
             return "died", "stopped answering and had to be ended"
         if number:

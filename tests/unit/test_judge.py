@@ -12,6 +12,7 @@ from autograder.cases import store
 from autograder.exercises import load
 from autograder.judge import carry, loading, performance, selfcheck, words
 from autograder.judge.session import BUDGET_CPU, Exhausted, KitError, Session, Stopped
+from autograder.judge.submission import Grader
 from autograder.sandbox import sources
 from autograder.sandbox.local import Local
 from autograder.sandbox.steps import Answer, Fault, Step
@@ -215,6 +216,25 @@ def test_a_stopped_batch_is_run_call_by_call_to_find_the_guilty_one():
 class Here(Local):
     def cpu_ns(self):
         return time.thread_time_ns()
+
+
+class Killed(Here):
+    """Its process is ended by somebody else in so many of its calls."""
+
+    left = 0
+
+    def run(self, *args, **options):
+        if Killed.left:
+            Killed.left -= 1
+            raise Fault("killed", "was ended by the system")
+        return super().run(*args, **options)
+
+
+@pytest.mark.parametrize(("kills", "score"), [(1, 6), (2, 6), (100, 0)])
+def test_a_submission_whose_process_was_ended_by_somebody_else_is_judged_again(kills, score, monkeypatch):
+    monkeypatch.setattr(Killed, "left", kills)
+    graded = Grader(BANK, Killed, shrink=False).grade({"rnn": SOURCE})
+    assert next(result.score for result in graded.functions if result.name == "rnn_step_forward") == score
 
 
 # ------------------------------------------------------------------------------------------------ performance

@@ -510,6 +510,31 @@ def test_the_graders_own_work_does_not_run_down_the_wall_clock(box):
         assert call(worker, "f", 1, serve=serve, wall_s=0.5).value == 7
 
 
+# --- ended by somebody else ----------------------------------------------------------------------------------------
+def test_a_worker_that_somebody_else_ends_is_no_fault_of_the_submission(box):
+    with box.spawn(WORK) as worker:
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(Fault) as caught:
+            call(worker, "double", 1)
+        assert caught.value.kind == "killed"
+
+
+def test_a_submission_that_closes_its_channel_and_stays_has_died(box, monkeypatch):
+    monkeypatch.setattr("autograder.sandbox.worker._EXIT_S", 0.1)
+    with box.spawn({"work": "import os\ndef f():\n    os.close(3)\n    while True: pass"}) as worker, pytest.raises(Fault) as caught:
+        call(worker, "f")
+    assert caught.value.kind == "died"
+
+
+def test_our_own_worker_that_somebody_else_ends_is_a_fault_of_the_kit(box):
+    with Served(lambda: box.spawn(WORK)) as served:
+        assert served("double", (2,)) == 4
+        os.kill(served._worker.pid, signal.SIGKILL)
+        with pytest.raises(Fault) as caught:
+            served("double", (2,))
+        assert caught.value.kind == "zygote"
+
+
 # --- the zygote ----------------------------------------------------------------------------------------------------
 def test_a_zygote_that_dies_is_replaced_and_its_workers_are_gone():
     # Without namespaces only the signal that the kernel was asked to send ends the workers.
