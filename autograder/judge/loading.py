@@ -12,13 +12,13 @@ from autograder.spec import Assignment
 MISSING = 'def {name}(*args):\n    raise NotImplementedError("{name} is not written yet")\n'
 
 
-def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], messages: list[str], blame: bool = False):
+def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], messages: list[str]):
     """Return ``(files, worker)``, or None when the assignment's own module cannot be loaded; ``messages`` says why.
 
     Raises
     ------
     KitError
-        The sandbox is broken, or, unless ``blame``, somebody else ended the process.
+        The sandbox is broken, or somebody else ended the process.
     """
     placeholder = dict.fromkeys(assignment.requires, "".join(MISSING.format(name=e.function) for e in assignment.prerequisites))
     handed_in = {name: files[name] for name in placeholder if name in files}
@@ -35,7 +35,7 @@ def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], mess
         except Fault as fault:
             if fault.kind == "zygote":
                 raise KitError(fault.detail) from fault
-            if fault.kind == "killed" and not blame:
+            if fault.kind == "killed":
                 raise Disturbed(fault.detail) from fault
             messages.append(f"{assignment.name}.py could not be loaded: it {fault.detail}.")
             return None

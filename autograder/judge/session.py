@@ -72,8 +72,6 @@ class Session:
         A worker that is loaded already.
     wall : float
         Seconds by the clock on the wall for each second of computing that is allowed.
-    blame : bool
-        Take a process that somebody else has ended for one that died: it happened too often to be chance.
     """
 
     spawn: Callable
@@ -84,7 +82,6 @@ class Session:
     spent: float = 0.0
     first: object = None
     wall: float = WALL
-    blame: bool = False
 
     def __post_init__(self):
         self._worker = self.first
@@ -117,7 +114,7 @@ class Session:
         self.stops += 1
         if fault.kind == "zygote":
             raise KitError(fault.detail) from fault
-        if fault.kind == "killed" and not self.blame:
+        if fault.kind == "killed":
             raise Disturbed(fault.detail) from fault
         return Stopped(fault.kind, fault.detail)
 

@@ -23,7 +23,7 @@ from autograder.report.model import FunctionResult
 from autograder.sandbox.steps import Fault
 from autograder.spec import Assignment, Bonus, Exercise, groups
 
-#: How often a submission is judged whose process somebody else ends (a system short of memory, an administrator).
+#: How often a submission is judged whose process somebody else ends (a system short of memory, an administrator) before we give up.
 ATTEMPTS = 3
 
 OUT_OF_TIME = f"had used up its {BUDGET_CPU:g} s of computing"
@@ -77,33 +77,33 @@ class Grader:
         Raises
         ------
         KitError
-            The kit failed; this says nothing about the submission.
+            The kit failed, or the process was ended by somebody else again and again; this says nothing about the submission.
         """
         for _ in range(ATTEMPTS - 1):
             try:
                 return self._grade(files)
             except Disturbed:
                 continue
-        return self._grade(files, blame=True)
+        return self._grade(files)
 
-    def _grade(self, files, blame=False) -> Graded:
+    def _grade(self, files) -> Graded:
         try:
-            return self._judged(files, blame)
+            return self._judged(files)
         finally:
             if self.forget:
                 self.forget()
 
-    def _judged(self, files, blame) -> Graded:
+    def _judged(self, files) -> Graded:
         started, clock = time.process_time(), Clock()
         ours_before = self.ours.clock.student if self.ours else 0.0
         training = 0.0
         messages: list[str] = []
-        loaded = load(self.spawn, self.assignment, files, messages, blame)
+        loaded = load(self.spawn, self.assignment, files, messages)
         if loaded is None:
             functions = [entry_result(name, points, FAILED, [("runs", False, messages[-1])]) for name, points in self.assignment.points_table()]
         else:
             clock.loaded(loaded[1])
-            grading = _Grading(self, *loaded, clock, messages, blame)
+            grading = _Grading(self, *loaded, clock, messages)
             with np.errstate(all="ignore"):  # answers may hold any numbers
                 functions = list(grading.results())
             training = grading.training
@@ -127,9 +127,9 @@ class Grader:
 class _Grading:
     """One submission on its way through the judge."""
 
-    def __init__(self, grader: Grader, files: Mapping[str, str], worker, clock: Clock, messages: list[str], blame: bool):
+    def __init__(self, grader: Grader, files: Mapping[str, str], worker, clock: Clock, messages: list[str]):
         self.grader, self.files, self.clock, self.messages = grader, files, clock, messages
-        self.assignment, self.blame = grader.assignment, blame
+        self.assignment = grader.assignment
         self.session = self._session(first=worker)
         self.judgements: dict[str, Judgement] = {}
         self.carried: set[str] = set()
@@ -140,7 +140,7 @@ class _Grading:
 
     def _session(self, served: frozenset[str] = frozenset(), first=None) -> Session:
         spawn = lambda: self.grader.spawn(self.files)  # noqa: E731
-        return Session(spawn, (Fault,), served, self.grader.serve, self.clock, self.clock.student, first, blame=self.blame)
+        return Session(spawn, (Fault,), served, self.grader.serve, self.clock, self.clock.student, first)
 
     def results(self) -> Iterator[FunctionResult]:
         """Yield one result per entry of the points table."""

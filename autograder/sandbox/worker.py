@@ -265,7 +265,8 @@ class Worker:
         if self._fault is not None:
             return self._fault
         output = self.output
-        by_itself = kind == "died" and self._has_ended()
+        # Behind seccomp it cannot send itself a signal, and cannot choose to be killed.
+        by_others = kind == "died" and any(layer.startswith("seccomp") for layer in self.layers) and self._has_ended()
         # It keeps its process id until its zygote waits for it, which `ended` asks for: no stranger is hit.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -275,7 +276,7 @@ class Worker:
         self._link.channel.close()
         os.close(self._link.output)
         if kind == "died":
-            kind, detail = ("zygote", "cannot be run: the sandbox died") if ended is None else self._how_it_ended(by_itself)
+            kind, detail = ("zygote", "cannot be run: the sandbox died") if ended is None else self._how_it_ended(by_others)
         self._fault = Fault(kind, detail)
         return self._fault
 
@@ -292,11 +293,11 @@ class Worker:
         finally:
             os.close(fd)
 
-    def _how_it_ended(self, by_itself: bool) -> tuple[str, str]:
+    def _how_it_ended(self, by_others: bool) -> tuple[str, str]:
         number, code = self._end["signal"], self._end["code"]
-        if number == signal.SIGXCPU or (number and self._end["cpu_s"] >= self._limits.cpu_s):
+        if number == signal.SIGXCPU or (number and self._end["cpu_s"] > self._limits.cpu_s - 1):
             return "timeout", f"did not finish within {self._limits.cpu_s} seconds"
-        if number == signal.SIGKILL and by_itself:
+        if number == signal.SIGKILL and by_others:
             return "killed", "was ended by the system, which may be short of memory"
         if number == signal.SIGKILL:
             return "died", "stopped answering and had to be ended"

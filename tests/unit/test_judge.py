@@ -230,11 +230,13 @@ class Killed(Here):
         return super().run(*args, **options)
 
 
-@pytest.mark.parametrize(("kills", "score"), [(1, 6), (2, 6), (100, 0)])
-def test_a_submission_whose_process_was_ended_by_somebody_else_is_judged_again(kills, score, monkeypatch):
-    monkeypatch.setattr(Killed, "left", kills)
-    graded = Grader(BANK, Killed, shrink=False).grade({"rnn": SOURCE})
-    assert next(result.score for result in graded.functions if result.name == "rnn_step_forward") == score
+def test_a_submission_whose_process_was_ended_by_somebody_else_is_judged_again(monkeypatch):
+    grader = Grader(BANK, Killed, shrink=False)
+    monkeypatch.setattr(Killed, "left", 2)
+    assert next(result.score for result in grader.grade({"rnn": SOURCE}).functions if result.name == "rnn_step_forward") == 6
+    monkeypatch.setattr(Killed, "left", 100)
+    with pytest.raises(KitError):
+        grader.grade({"rnn": SOURCE})
 
 
 # ------------------------------------------------------------------------------------------------ performance
