@@ -410,11 +410,11 @@ assignment = Assignment(
     performance=Performance(
         points=8,
         costs=(
-            Cost("layer_norm_backward", vectorised="N T", sizes={"N": 32, "T": 32, "D": 64}),
+            Cost("layer_norm_backward", vectorised="N T", sizes={"N": 32, "T": 32, "D": 64}, calls=2),
             Cost("attention_backward", vectorised="N A T S", memory="T", sizes={"N": 8, "A": 4, "T": 96, "S": 96, "E": 16}),
             Cost("multihead_backward", vectorised="N A T S", memory="T", sizes=WIDE | {"N": 8, "T": 64, "S": 64}),
             Cost("sinusoidal_positions", vectorised="T", sizes={"T": 2048, "D": 64}),
-            Cost("feed_forward_backward", vectorised="N T", sizes={"N": 16, "T": 32, "D": 32, "F": 128}),
+            Cost("feed_forward_backward", vectorised="N T", sizes={"N": 16, "T": 32, "D": 32, "F": 128}, calls=2),
             Cost("block_backward", vectorised="N T", sizes=WIDE),
             Cost("gpt_loss", vectorised="N T", sizes=WIDE | {"V": 30, "B": 2}),
         ),

@@ -212,11 +212,11 @@ assignment = Assignment(
     performance=Performance(
         points=8,
         costs=(
-            Cost("embedding_backward", vectorised="N", sizes={"N": 64, "T": 32, "V": 50, "D": 32}),
-            Cost("affine_backward", vectorised="N", sizes={"N": 64, "T": 16, "H": 32, "V": 30}),
-            Cost("rnn_step_backward", vectorised="N", sizes={"N": 128, "D": 32, "H": 32}),
+            Cost("embedding_backward", vectorised="N", sizes={"N": 64, "T": 32, "V": 50, "D": 32}, calls=3),
+            Cost("affine_backward", vectorised="N", sizes={"N": 64, "T": 16, "H": 32, "V": 30}, calls=10),
+            Cost("rnn_step_backward", vectorised="N", sizes={"N": 128, "D": 32, "H": 32}, calls=8),
             Cost("rnn_backward", vectorised="N", sizes={"N": 64, "T": 16, "D": 16, "H": 32}),
-            Cost("masked_cross_entropy", vectorised="N", sizes={"N": 64, "T": 16, "V": 30}),
+            Cost("masked_cross_entropy", vectorised="N", sizes={"N": 64, "T": 16, "V": 30}, calls=2),
             Cost("char_lm_loss", vectorised="N", sizes={"N": 64, "T": 16, "D": 16, "H": 32, "V": 30}),
         ),
     ),

@@ -57,6 +57,8 @@ class Call:
         (answer,) = self._run([Step(function, args, count=True)], 64 * count(args))
         if answer.error:
             raise Raised(f"{function} raised {answer.error.type}: {answer.error.message}")
+        if not answer.bytecodes:
+            raise Raised(f"the steps of {function} cannot be counted: it switches tracing off, or is no Python function")
         return answer.bytecodes
 
     def _run(self, steps, cap) -> list[Answer]:

@@ -94,7 +94,7 @@ class _Performer:
         try:
             for _ in range(step.repeat - 1):
                 invoke(function, args)
-            value, bytecodes = invoke(function, args, step.count)
+            value, bytecodes = invoke(function, args, step.count, self.files)
         except self.through:
             raise
         except BaseException as exc:  # noqa: BLE001  SystemExit, KeyboardInterrupt, ... are the student's as well
@@ -233,56 +233,93 @@ def _show(path: tuple) -> str:
 
 
 # --- the call itself -----------------------------------------------------------------------------------------------
-def invoke(function: Callable, args: tuple, count: bool = False) -> tuple[object, int]:
+def invoke(function: Callable, args: tuple, count: bool = False, files: frozenset[str] = frozenset()) -> tuple[object, int]:
     """Call with every warning and floating-point error ignored, whatever the student's module has switched on.
 
     Returns
     -------
-    (what the function returned, number of bytecodes if `count`)
+    (what the function returned, number of bytecodes if `count`; 0 where they could not be counted)
     """
     if warnings.filters[:1] != [_IGNORE]:
         _simplefilter("ignore")
     with _errstate(all="ignore"):
         if not count:
             return function(*args), 0
-        with _Counter() as counter:
+        with _Counter(files) as counter:
             value = function(*args)
-        return value, counter.count
+        return value, 0 if counter.spoiled else counter.count
 
 
 def _ours(filename: str) -> bool:
     return filename.startswith(_HERE)
 
 
-class _CountByTrace:
-    """Count the bytecodes of every Python frame that is not the kit's own (Python 3.11)."""
+_counting: list = []  # the counter at work
+#: What a function that is being counted does only to escape it: another tracer, or a frame of its own to switch it off in.
+_SUSPECT = {
+    "sys.settrace": lambda args: True,
+    "sys.setprofile": lambda args: True,
+    "sys._getframe": lambda args: args[0].f_code.co_filename in _counting[-1].files,
+    "object.__getattr__": lambda args: args[1] in ("tb_frame", "gi_frame"),
+}
 
-    count = 0
+
+def guard_counting() -> None:
+    """Notice whoever switches tracing off and on again; for a process of its own, since it cannot be taken back."""
+    sys.addaudithook(_heard)
+
+
+def _heard(event: str, args: tuple) -> None:
+    if _counting and event in _SUSPECT and _SUSPECT[event](args):
+        _counting[-1].spoiled = True
+
+
+class _CountByTrace:
+    """Count the bytecodes of every Python frame that is not the kit's own (Python 3.11).
+
+    A function may switch tracing off. What can be noticed of that spoils the count: another tracer at the end, a frame that
+    was entered and never left, a frame whose instructions are not traced any more, a hand on the student's own frames.
+    """
+
+    count, spoiled, open_frames = 0, False, 0
+
+    def __init__(self, files: frozenset[str]) -> None:
+        self.files = files
 
     def __enter__(self) -> _CountByTrace:
-        self.before = _gettrace()
-        _settrace(self.enter)
+        self.before, self.tracer = _gettrace(), self.enter
+        _settrace(self.tracer)
+        _counting.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        del _counting[:]
+        self.spoiled |= _gettrace() is not self.tracer or self.open_frames > 0
         _settrace(self.before)
 
     def enter(self, frame: FrameType, event: str, arg: object) -> Callable | None:
         if _ours(frame.f_code.co_filename):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self.open_frames += 1
         return self.inside
 
     def inside(self, frame: FrameType, event: str, arg: object) -> Callable:
         if event == "opcode":
             self.count += 1
+        elif event == "return":
+            self.open_frames -= 1
+            self.spoiled |= not frame.f_trace_opcodes
         return self.inside
 
 
 class _CountByMonitoring:
     """Count the same by sys.monitoring, where there is one."""
 
-    count = 0
+    count, spoiled = 0, False
+
+    def __init__(self, files: frozenset[str]) -> None:
+        self.files = files
 
     def __enter__(self) -> _CountByMonitoring:
         self.event = _monitoring.events.INSTRUCTION
@@ -294,6 +331,10 @@ class _CountByMonitoring:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if _monitoring.get_tool(self.tool) != "handgrad":
+            self.spoiled = True
+            return
+        self.spoiled |= _monitoring.get_events(self.tool) != self.event
         _monitoring.set_events(self.tool, 0)
         _monitoring.register_callback(self.tool, self.event, None)
         _monitoring.free_tool_id(self.tool)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import inside, jail
+from . import inside, jail, perform
 
 #: What a submission may import where it cannot open files (no Landlock); otherwise the whole standard library.
 PRELOADED = (
@@ -153,6 +153,7 @@ def main(config: dict) -> None:
     os.close(config["control"])
     _warm_up()
     _forget_paths(config["path"])
+    perform.guard_counting()
     rules, abi = jail.ruleset(config["readable"]) if config["landlock"] else (None, 0)
     if rules is not None:
         low, rules = rules, _move_up(rules)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -139,5 +138,14 @@ def results(out: Path) -> dict[str, dict]:
 
 
 def differences(found: dict, expected: dict) -> list[str]:
-    """Name the students whose result is lost, too much, or another."""
-    return [student for student in sorted({*found, *expected}) if json.dumps(found.get(student)) != json.dumps(expected.get(student))]
+    """Say whose result is lost, too much, or another, and where."""
+    return [f"{student}: {_difference(found.get(student), expected.get(student))}" for student in sorted({*found, *expected}) if found.get(student) != expected.get(student)]
+
+
+def _difference(found, expected) -> str:
+    if found is None or expected is None:
+        return "lost" if found is None else "too much"
+    parts = [key for key in expected if found.get(key) != expected[key] and key != "functions"]
+    for mine, other in zip(found["functions"], expected["functions"], strict=True):
+        parts += [f"{mine['name']}.{key}: {mine[key]} != {other[key]}" for key in mine if mine[key] != other[key]]
+    return "; ".join(parts)

@@ -1,5 +1,6 @@
 """Calling student functions: what is handed out, what is noticed, what comes back."""
 
+import sys
 import types
 
 import numpy as np
@@ -216,6 +217,48 @@ def test_bytecodes_are_counted_outside_of_the_kit_only():
 def test_a_loop_is_counted_wherever_it_hides(loop):
     few, many = (one(f"def f(n):\n    {loop}", n, count=True).bytecodes for n in (10, 110))
     assert many - few >= 100
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "sys.settrace(None)\n    {loop}",
+        "sys.settrace(lambda *_: None)\n    {loop}",
+        "sys._getframe().f_trace = None\n    {loop}",
+        "sys._getframe().f_trace_opcodes = False\n    {loop}",
+        "sys._getframe(0).f_back.f_back\n    sys.settrace(None)\n    {loop}",
+    ],
+)
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="newer Pythons count by sys.monitoring")
+def test_whoever_switches_tracing_off_is_not_counted_at_all(trick):
+    loop = "for _ in range(n): pass\n    return n"
+    answer = one(f"import sys\ndef f(n):\n    {trick.format(loop=loop)}", 50, count=True)
+    assert (answer.value, answer.bytecodes) == (50, 0)
+    assert one("def f(n): return n", 1, count=True).bytecodes > 0
+
+
+def test_generators_and_exceptions_do_not_spoil_a_count():
+    source = """
+def numbers(n):
+    try:
+        yield from range(n)
+    finally:
+        pass
+
+def f(n):
+    left = numbers(n)
+    next(left)
+    half = numbers(n)
+    next(half)
+    half.close()
+    try:
+        raise ValueError
+    except ValueError:
+        pass
+    with np.errstate(all="ignore"):
+        return sum(numbers(n)), np.vectorize(lambda x: x + 1)(np.arange(n)).sum()
+"""
+    assert one(source, 5, count=True).bytecodes > 50
 
 
 # --- misbehaviour --------------------------------------------------------------------------------------------------
