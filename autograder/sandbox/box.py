@@ -32,6 +32,8 @@ PRESETS = {
 START_S = 60.0
 REPLY_S = 30.0
 _TRIES = 3
+#: How a process ends that is killed, and how bubblewrap ends whose process inside is.
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 class Sandbox:
@@ -93,16 +95,24 @@ class Sandbox:
         """Start a zygote, inside bubblewrap where that is wanted and works."""
         problem = ""
         if self._wants["bwrap"] is not False:
-            problem = self._launch(bwrap=True)
+            problem = self._launched(bwrap=True)
             if not problem:
                 self._wants["bwrap"] = True  # a later start must not be weaker than what was observed
                 return
             if self._wants["bwrap"]:
                 raise Fault("zygote", f"cannot be run inside bubblewrap: {problem}")
             self._wants["bwrap"] = False  # the next start does not try in vain
-        problem = self._launch(bwrap=False)
+        problem = self._launched(bwrap=False)
         if problem:
             raise Fault("zygote", f"cannot be run: the sandbox does not start: {problem}")
+
+    def _launched(self, bwrap: bool) -> str:
+        """Start a zygote. One that somebody kills says nothing about what works here: it must not cost a wall."""
+        for _ in range(_TRIES):
+            before, problem = self._process, self._launch(bwrap)
+            if not problem or self._process is before or self._process.returncode not in _KILLED:
+                return problem
+        raise Fault("zygote", "cannot be run: the sandbox is ended by somebody else while it starts")
 
     def _launch(self, bwrap: bool) -> str:
         """Start a zygote; return "" or why it did not start."""

@@ -557,6 +557,34 @@ def test_a_zygote_that_dies_again_and_again_is_a_fault(monkeypatch):
         assert caught.value.kind == "zygote"
 
 
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bubblewrap")
+def test_a_zygote_that_is_killed_while_it_starts_costs_no_wall(monkeypatch):
+    said, killed = Sandbox._said, []
+
+    def kill_first(self, seconds):
+        if not killed:
+            killed.append(self._process.pid)
+            os.kill(self._process.pid, signal.SIGKILL)
+        return said(self, seconds)
+
+    monkeypatch.setattr(Sandbox, "_said", kill_first)
+    try:
+        with Sandbox(bwrap=True):
+            pass
+    except Fault:
+        pytest.skip("bubblewrap does not work here")
+    killed.clear()
+    with Sandbox() as sandbox:
+        assert killed
+        assert sandbox.bwrap
+
+
+def test_a_zygote_that_is_killed_again_and_again_is_a_fault(monkeypatch):
+    monkeypatch.setattr(launch, "_BOOT", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(Fault, match="ended by somebody else while it starts"):
+        Sandbox()
+
+
 def test_a_zygote_that_does_not_start_says_why(monkeypatch):
     monkeypatch.setattr(launch, "_BOOT", "raise SystemExit('no NumPy today')")
     with pytest.raises(Fault, match="no NumPy today"):
