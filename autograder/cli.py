@@ -200,6 +200,7 @@ def grade(
     require_isolation: IsolationOption = "filtered",
     force: Annotated[bool, typer.Option("--force", help="Grade again what is done.")] = False,
     student: Annotated[list[str] | None, typer.Option("--student", help="Grade this student only; may be repeated.", show_default=False)] = None,
+    function: Annotated[list[str] | None, typer.Option("--function", "-f", help="With --force: only where this entry has not passed; may be repeated.", show_default=False)] = None,
     scheduler: Annotated[str, typer.Option("--scheduler", help="A dask scheduler, tcp://HOST:PORT, whose workers grade.", show_default=False)] = "",
     pages: Annotated[bool, typer.Option("--pages/--no-pages", help="Write a page per student and one for the class.")] = True,
 ) -> int:
@@ -209,7 +210,7 @@ def grade(
     declared = _assignment(assignment)
     order = Order(
         submissions, declared.name, _bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or _cores(), force, tuple(student or ()),
-        scheduler, require_isolation,
+        scheduler, require_isolation, tuple(function or ()),
     )  # fmt: skip
     return _graded(order, require_isolation, public=bank is None, pages=pages)
 

@@ -19,6 +19,7 @@ from autograder.course.journal import Journal
 from autograder.course.journal import task as address
 from autograder.course.submissions import Submission
 from autograder.exercises import load as load_assignment
+from autograder.judge.verdicts import PASSED
 from autograder.report import csvfile, jsonfile
 from autograder.report.text import file_name, sentence_of
 
@@ -53,6 +54,9 @@ class Order:
         Number of processes.
     force : bool
         Grade again what is done.
+    functions : tuple of str
+        With ``force``: only submissions in which one of these entries has not passed. A submission is graded as a whole, since
+        its functions use one another.
     students : tuple of str
         Only these; nothing means all.
     scheduler, level : str
@@ -68,6 +72,7 @@ class Order:
     students: tuple[str, ...] = ()
     scheduler: str = ""
     level: str = "filtered"
+    functions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -133,6 +138,7 @@ def run(order: Order, opener: Callable, isolation: Callable[[], Mapping], displa
     bank = store.load(order.bank)
     if bank.assignment != assignment.name:
         raise OrderError(f"{order.bank} is a bank of {bank.assignment}, not of {assignment.name}. Choose another --bank.")
+    _check_functions(order, assignment)
     found = submissions.find(order.folder, assignment)
     with _writable(order) as folder, Journal(order.out) as journal:
         class_run = _Run(order, assignment, bank, journal, folder, display or Silent())
@@ -140,6 +146,14 @@ def run(order: Order, opener: Callable, isolation: Callable[[], Mapping], displa
         outcome.ignored = found.ignored
         csvfile.write(order.out / "grades.csv", [name for name, _ in assignment.points_table()], outcome.results)
         return outcome
+
+
+def _check_functions(order, assignment):
+    names = [name for name, _ in assignment.points_table()]
+    if unknown := sorted(set(order.functions) - set(names)):
+        raise OrderError(f"{assignment.name} has no {', '.join(unknown)}. There are: {', '.join(names)}.")
+    if order.functions and not order.force:
+        raise OrderError("--function says what to grade again: use it with --force.")
 
 
 @contextmanager
@@ -197,13 +211,18 @@ class _Run:
         if submission.problem:
             self._keep(results.ungradable(submission, self.assignment, self.bank.sha256).to_json())
             return True
-        if self.order.force and chosen:
-            return False
         done = self.journal.get(submission.student, address(self.assignment.name, submission.sha256, self.bank.sha256, __version__))
+        if self.order.force and chosen and not (done and self._is_fine(done)):
+            return False
         if done:
             self.outcome.reused += 1
             self._keep(done)
         return bool(done) or not chosen
+
+    def _is_fine(self, result) -> bool:
+        """Tell whether the functions that were named, if any were, have passed."""
+        named = [entry for entry in result["functions"] if entry["name"] in self.order.functions]
+        return bool(named) and all(entry["verdict"] == PASSED for entry in named)
 
     def _finished(self, submission, result, why):
         if result is None:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -44,6 +45,8 @@ class PlayedGrader:
             os._exit(3)
         if "dies" in words:
             os._exit(3)
+        if "rid" in words:
+            shutil.rmtree(words[-1])
         if "slow" in words:
             time.sleep(0.3)
         verdict = PASSED if "right" in words else FAILED
@@ -125,6 +128,61 @@ def test_force_grades_again_those_who_are_named(order, tmp_path):
     assert log.read_text().count("graded") == 3
     with pytest.raises(RunError, match="no submission of zoe"):
         run(Order(**{**vars(order), "students": ("zoe",)}), played, isolation)
+
+
+def test_force_for_a_function_grades_again_where_it_has_not_passed(order, tmp_path):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}", bob=f"wrong log {log}")
+    run(order, played, isolation)
+    for functions, count in ((("rnn_backward",), 3), (("sample", "milestone"), 4), ((), 6)):
+        outcome = run(Order(**{**vars(order), "force": True, "functions": functions}), played, isolation)
+        assert [result["score"] for result in outcome.results] == [100, 0]
+        assert log.read_text().count("graded") == count
+    with pytest.raises(RunError, match="rnn has no lstm_forward. There are: embedding_forward"):
+        run(Order(**{**vars(order), "force": True, "functions": ("lstm_forward",)}), played, isolation)
+    with pytest.raises(RunError, match="use it with --force"):
+        run(Order(**{**vars(order), "functions": ("sample",)}), played, isolation)
+
+
+def test_results_that_are_gone_are_written_again_and_an_output_folder_that_is_gone_is_made_again(order, tmp_path):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}", bob=f"wrong log {log}")
+    run(order, played, isolation)
+    shutil.rmtree(order.out / "results")
+    assert run(order, played, must_not_run).reused == 2
+    assert stored(order, "ann")["score"] == 100
+    shutil.rmtree(order.out)
+    assert [result["score"] for result in run(order, played, isolation).results] == [100, 0]
+    assert log.read_text().count("graded") == 4
+
+
+def test_an_output_folder_that_is_deleted_during_the_run_is_said_in_one_line(order, tmp_path):
+    hand_in(order, ann="right", bob=f"right rid {order.out}", cyd="right")
+    with pytest.raises((RunError, JournalError), match=str(order.out)):
+        run(order, played, isolation)
+    hand_in(order, bob="right")
+    assert [result["score"] for result in run(order, played, isolation).results] == [100] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_really_full_is_said_in_one_line_and_loses_nothing(order, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        hand_in(order, **{f"s{i:02d}": "wrong" for i in range(60)})
+        small = Order(**{**vars(order), "out": disk / "out"})
+        with pytest.raises((RunError, JournalError), match="is full. Make room and run the same command again"):
+            run(small, played, isolation)
+        kept = len(list((disk / "out" / "results").glob("*.json")))
+        assert not list(disk.rglob("*.unfinished"))
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+        outcome = run(small, played, isolation)
+        assert outcome.reused >= kept > 0
+        assert [result["score"] for result in outcome.results] == [0] * 60
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_fault_of_the_kit_costs_no_points_and_is_tried_again_next_time(order):
