@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +22,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 #: What a result says about the run and not about the submission.
 ABOUT_THE_RUN = ("timing",)
+#: How slow something is that is too slow differs from one measurement to the next.
+MEASURED = re.compile(r"takes \d+ times")
 
 
 def write_class(folder: Path, size: int) -> None:
@@ -133,7 +137,7 @@ def results(out: Path) -> dict[str, dict]:
     for path in sorted((out / "results").glob("*.json")):
         result = load(path)
         assert result["student"] not in found
-        found[result["student"]] = {key: value for key, value in result.items() if key not in ABOUT_THE_RUN}
+        found[result["student"]] = json.loads(MEASURED.sub("takes # times", json.dumps({key: result[key] for key in result if key not in ABOUT_THE_RUN})))
     return found
 
 

@@ -42,13 +42,13 @@ def test_what_is_killed_changes_no_result(tmp_path, adopted, capsys):
         rounds += 1
         out = tmp_path / f"out{rounds}"
         runs = _until_done(submissions, out, temporary, rng, killed)
+        with capsys.disabled():
+            print(f"\nround {rounds}: {runs} runs, killed so far {dict(killed)}", end="", flush=True)
         assert classes.differences(classes.results(out), expected) == []
         assert _entries(out) == _entries(tmp_path / "quiet")
         assert classes.left_behind() == []
         assert os.listdir(temporary) == []
         assert set(os.listdir("/dev/shm")) <= shared
-        with capsys.disabled():
-            print(f"\nround {rounds}: {runs} runs, killed so far {dict(killed)}", end="", flush=True)
 
 
 def _until_done(submissions: Path, out: Path, temporary: Path, rng: random.Random, killed: Counter) -> int:
