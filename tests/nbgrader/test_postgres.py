@@ -66,8 +66,10 @@ def scores(course, assignment):
 
 def test_the_whole_way_with_two_graders_at_once(played):
     """Two assignments at the same time, then the same one by two graders for different students."""
-    graders = [subprocess.Popen([sys.executable, "-m", "autograder", "course", "record", played.root, "-a", name], env=environment()) for name in ("rnn", "lstm")]
-    assert [grader.wait() for grader in graders] == [0, 0]
+    commands = [[sys.executable, "-m", "autograder", "course", "record", played.root, "-a", name] for name in ("rnn", "lstm")]
+    graders = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for command in commands]
+    said = [grader.communicate()[0] for grader in graders]
+    assert [grader.returncode for grader in graders] == [0, 0], said
     for assignment in ("rnn", "lstm"):
         assert scores(played, assignment) == expected(assignment)
     even = [f"--CourseDirectory.student_id_exclude={','.join(f's{n}' for n in range(12) if n % 2 == odd)}" for odd in (0, 1)]
