@@ -20,7 +20,7 @@ KILLS = int(os.environ.get("HANDGRAD_KILLS", "200"))
 SIZE = 60
 TRIES = 40
 #: What is killed. The grader seldom, since a new one takes some seconds to get going.
-KINDS = ("grader", "pool", "zygote", "zygote", "worker", "worker", "worker")
+KINDS = ("grader", *["pool"] * 4, *["zygote"] * 6, *["worker"] * 9)
 
 
 @pytest.fixture
