@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from autograder.cases.store import Example
-from autograder.diagnose import conditions, general, repeats
+from autograder.diagnose import conditions, general, places, repeats
 from autograder.diagnose.diagnosis import Diagnosis
 from autograder.diagnose.footprint import footprint, same
 
@@ -18,11 +18,12 @@ SHARE = 0.9
 
 @dataclass(frozen=True)
 class Case:
-    """What a function gave on one example: result path -> array, of whatever shape and numbers, and whether each is right."""
+    """What a function gave on one example: result path -> array, of whatever shape and numbers, whether each is right, and its axes."""
 
     example: Example
     given: Mapping[str, np.ndarray]
     right: Mapping[str, bool]
+    axes: Mapping[str, str] = field(default_factory=dict)
 
 
 def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping]) -> Diagnosis | None:
@@ -49,7 +50,12 @@ def diagnose(function: str, cases: Iterable[Case], known: Mapping[str, Mapping])
 def _any(function, path, cases):
     """Return what can be said of a result without knowing a misconception."""
     wrong = [case for case in cases if not case.right.get(path, True)]
-    return conditions.recognise(path, cases) or repeats.recognise(function, path, wrong, general.EVIDENCE) or _general(function, path, cases)
+    return (
+        conditions.recognise(path, cases)
+        or repeats.recognise(function, path, wrong, general.EVIDENCE)
+        or _general(function, path, cases)
+        or places.recognise(function, path, wrong)
+    )
 
 
 def _explains(function, name, cases, wrong_paths):

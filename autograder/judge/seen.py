@@ -45,7 +45,8 @@ class Seen:
         given = self.results[exercise.function].values
         expected = self.example.expected[exercise.function]
         values = {path: leaf for path, leaf in leaves(given) if path in expected and _numbers(leaf)}
-        return Case(self.example, values, {path: path not in wrong_paths for path in expected})
+        axes = {path: getattr(kind, "shape", "") for path, kind in leaves(exercise.gives)}
+        return Case(self.example, values, {path: path not in wrong_paths for path in expected}, axes)
 
 
 def _numbers(leaf):

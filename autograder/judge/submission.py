@@ -18,7 +18,7 @@ from autograder.judge.milestone import CHECKS, run_milestone
 from autograder.judge.own_forward import judge_on_own_forward
 from autograder.judge.performance import Bench, measure
 from autograder.judge.session import BUDGET_CPU, Clock, Disturbed, Exhausted, Session, Stopped
-from autograder.judge.verdicts import FAILED, NOT_WRITTEN, PASSED, entry_result, function_result
+from autograder.judge.verdicts import FAILED, NOT_WRITTEN, PASSED, bonus_result, entry_result, function_result
 from autograder.report.model import FunctionResult
 from autograder.sandbox.steps import Fault
 from autograder.spec import Assignment, Bonus, Exercise, groups
@@ -324,11 +324,10 @@ class _Grading:
         if len(self._unwritten(functions)) == len(functions):
             return self._entry(name, part.points, NOT_WRITTEN, [("exists", False, f"{functions[0]} is not written yet")])
         parts = [self._function(exercise) for exercise in part.exercises]
-        rows = [(f"{p.name}: {c.name}", c.passed, c.sentence) for p in parts for c in p.checks]
-        rows += [(f"{p.name}: exists", False, f"{p.name} is not written yet") for p in parts if p.verdict == NOT_WRITTEN]
+        rows = [(f"{p.name}: exists", False, f"{p.name} is not written yet") for p in parts if p.verdict == NOT_WRITTEN]
         if all(p.verdict == PASSED for p in parts):
             rows += [row for cost in part.costs for row in self._measured(cost)]
-        return self._entry(name, part.points, None, rows, any(p.carried_forward for p in parts))
+        return bonus_result(name, part.points, parts, rows)
 
     def _entry(self, name, points, verdict, rows, carried=False) -> FunctionResult:
         if verdict is None:

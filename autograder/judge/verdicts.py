@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -91,3 +92,13 @@ def entry_result(name: str, points: float, verdict: str, rows: list[tuple[str, b
     checks = tuple(Check(check, passed, sentence, None) for check, passed, sentence in rows)
     score = points if verdict in (PASSED, UNDECIDED) else 0
     return FunctionResult(name, score, points, verdict, carried, checks, None)
+
+
+def bonus_result(name: str, points: float, parts: list[FunctionResult], rows: list[tuple[str, bool | None, str]]) -> FunctionResult:
+    """Return the result of a bonus part: what its functions got, with what more there is to say of it; the first diagnosis stands for all."""
+    checks = tuple(replace(check, name=f"{part.name}: {check.name}") for part in parts for check in part.checks)
+    checks += tuple(Check(check, passed, sentence, None) for check, passed, sentence in rows)
+    failed = any(check.passed is False for check in checks)
+    carried = not failed and any(part.carried_forward for part in parts)
+    diagnosis = next((part.diagnosis for part in parts if part.diagnosis), None)
+    return FunctionResult(name, 0 if failed else points, points, FAILED if failed else PASSED, carried, checks, diagnosis)

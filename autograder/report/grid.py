@@ -88,9 +88,9 @@ def _shade(actual, expected, largest) -> int:
     return max(sum(error >= bound for bound in SHADES), 1)
 
 
-def texts(actual: object, expected: object, differs: bool = True) -> tuple[str, str]:
+def texts(actual: object, expected: object, differs: bool = True, least: int = 4) -> tuple[str, str]:
     """Return both as text, with few digits, or with as many as it takes to tell them apart."""
-    for digits in (4, 7, 12, 17):
+    for digits in (least, 7, 12, 17):
         pair = tuple(f"{value:.{digits}g}" if isinstance(value, float) else str(value) for value in (actual, expected))
         if not differs or pair[0] != pair[1]:
             break

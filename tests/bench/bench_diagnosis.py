@@ -2,7 +2,7 @@
 
 An answer counts as *named* when a function that loses points gets one of the names in its ``means`` and no function gets
 another; as *misleading* when a function gets a name that is not among them; else as *located*: the sentence says which entry is
-wrong on which sizes. Where no number is wrong (a shape, an exception, a dtype, memory, a law, a cost, the milestone), the check's
+wrong on which sizes, and perhaps that it is always the same steps or examples (`places`), which is true whatever the reason. Where no number is wrong (a shape, an exception, a dtype, memory, a law, a cost, the milestone), the check's
 own sentence says what is wrong, and the answer is counted apart.
 """
 
@@ -16,6 +16,7 @@ import pytest
 from autograder import answers, exercises, ours, paths
 from autograder.answers import SampleAnswer
 from autograder.cases import store
+from autograder.diagnose import places
 from autograder.judge import selfcheck
 from autograder.judge.seen import COMPUTED
 
@@ -47,7 +48,7 @@ def names_given(name: str, answer: SampleAnswer, bank, functions: set[str]) -> d
 
 def kind(answer: SampleAnswer, given: dict[str, str | None]) -> str:
     """Return what became of an answer."""
-    said = {name for name in given.values() if name}
+    said = {name for name in given.values() if name and (name not in places.NAMES or name in answer.means)}
     if said - set(answer.means):
         return "misleading"
     if said:

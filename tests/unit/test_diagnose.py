@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from autograder.cases.store import Example
-from autograder.diagnose import conditions, general, repeats
+from autograder.diagnose import conditions, general, places, repeats
 from autograder.diagnose.footprint import footprint, same
 from autograder.diagnose.recognise import Case, diagnose
 
@@ -98,3 +100,51 @@ def test_a_footprint_tells_order_size_and_value():
 
 def test_the_names_of_factors_are_sizes_that_are_read_aloud():
     assert {name for name, _ in general.factors({"N": 2, "Z": 3}, None)} == {"N", "1/N"}
+
+
+def stepwise(change, sizes, mask=None):
+    """Return a case of a result with axes N T, wrong where `change` says."""
+    expected = numbers(sizes["N"], sizes["T"], 2) + 9
+    given = np.where(change(np.zeros(expected.shape, bool)), 0.0, expected)
+    made = case(sizes, given, expected, inputs={} if mask is None else {"mask": mask})
+    return replace(made, axes={"y": "N T D"})
+
+
+def marked(*where):
+    def change(entries):
+        entries[where] = True
+        return entries
+
+    return change
+
+
+STEPS = [{"N": n, "T": t, "D": 2} for n, t in ((3, 3), (4, 4), (3, 5))]
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ((slice(None), 0), "wrong at the first step only"),
+        ((slice(None), -1), "wrong at the last step only"),
+        ((slice(None), slice(1, None)), "wrong after the first step"),
+        ((slice(None), slice(None, -1)), "wrong before the last step"),
+        ((slice(1, None),), "right for the first example only"),
+        ((slice(None), 1), None),
+    ],
+)
+def test_where_a_result_is_always_wrong(where, name):
+    found = places.recognise("f", "y", [stepwise(marked(*where), sizes) for sizes in STEPS])
+    assert (found and found.name) == name
+    assert places.recognise("f", "y", [stepwise(marked(*where), sizes) for sizes in STEPS[:2]]) is None
+    assert places.recognise("f", "y", [stepwise(marked(1, 1, 1), STEPS[0]), *(stepwise(marked(*where), sizes) for sizes in STEPS)]) is None
+
+
+@pytest.mark.parametrize(("where", "name"), [((0, -1), "wrong at padded steps"), ((0, slice(None)), "wrong in padded examples"), ((1, slice(None)), None)])
+def test_what_is_wrong_with_padding_only(where, name):
+    def padded(sizes):
+        mask = np.ones((sizes["N"], sizes["T"]), bool)
+        mask[0, -1] = False
+        return mask
+
+    found = places.recognise("f", "y", [stepwise(marked(*where), sizes, padded(sizes)) for sizes in STEPS])
+    assert (found and found.name) == name

@@ -13,6 +13,7 @@ from autograder.exercises import load
 from autograder.judge import carry, loading, performance, selfcheck, words
 from autograder.judge.session import BUDGET_CPU, Exhausted, KitError, Session, Stopped
 from autograder.judge.submission import Grader
+from autograder.judge.verdicts import bonus_result
 from autograder.sandbox import sources
 from autograder.sandbox.local import Local
 from autograder.sandbox.steps import Answer, Fault, Step
@@ -61,6 +62,17 @@ def test_the_sentence_says_where_and_from_which_size_on():
     assert sentence(result).startswith("db[0] is ")
     assert "fails whenever N ≥ 2, passes at N = 1" in sentence(result)
     assert result.diagnosis.name == "mean over the batch"
+
+
+def test_a_bonus_part_shows_what_its_functions_show():
+    (wrong,) = check(edited(("da.sum(axis=0)", "da.mean(axis=0)")), "rnn_step_backward").values()
+    (right,) = check(SOURCE, "clip_global_norm").values()
+    part = bonus_result("bonus: both", 5, [right, wrong], [("rnn_forward: speed", True, "")])
+    assert (part.score, part.verdict, part.diagnosis) == (0, "failed", wrong.diagnosis)
+    (problem,) = part.problems
+    assert (problem.name, problem.counterexample) == ("rnn_step_backward: values", next(wrong.problems).counterexample)
+    whole = bonus_result("bonus: both", 5, [right, right], [])
+    assert (whole.score, whole.verdict, whole.diagnosis) == (5, "passed", None)
 
 
 @pytest.mark.parametrize(

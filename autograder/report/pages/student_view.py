@@ -98,7 +98,7 @@ def _example(example, assignment) -> dict | None:
         "long": len(list(_leaves([value for _, value in _inputs(example["inputs"])]))) > FOLDED,
         "inputs": [(name, lines(value)) for name, value in _inputs(example["inputs"])],
         "path": path,
-        "single": texts(example["actual"], example["expected"]) if single else None,
+        "single": texts(example["actual"], example["expected"], least=6) if single else None,
         "grids": shown,
         "agree": len(parts) - len(shown),
         "snippet": reproduction(example.get("snippet", ""), assignment),
