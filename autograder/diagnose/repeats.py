@@ -24,7 +24,7 @@ def recognise(function: str, path: str, cases: Sequence, evidence: int) -> Diagn
     """
     telling = 0
     for case in cases:
-        given, expected = np.asarray(case.given.get(path, np.nan)), np.asarray(case.example.expected[function][path])
+        given, expected = np.asarray(case.given.get(path, np.nan), float), np.asarray(case.example.expected[function][path], float)
         if given.shape != expected.shape or given.ndim != 2 or not np.isfinite(given).all():
             return None
         wrong = np.abs(given - expected).max(axis=1) > PART * np.abs(expected).max(initial=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -37,8 +38,17 @@ def function_result(exercise: Exercise, judgement: Judgement, carried: bool, sma
     checks = tuple(_check(name, judgement, (small or {}).get(name)) for name in judgement.checks())
     verdict = verdict_of(judgement)
     score = exercise.points if verdict in (PASSED, UNDECIDED) else 0
-    named = diagnose(exercise.function, judgement.cases(), known) if set(judgement.failed) & set(COMPUTED) else None
+    named = _diagnosis(exercise.function, judgement, known) if set(judgement.failed) & set(COMPUTED) else None
     return FunctionResult(exercise.function, score, exercise.points, verdict, carried and verdict == PASSED, checks, named, judgement.remark if verdict == PASSED else "")
+
+
+def _diagnosis(function, judgement, known):
+    """Return the diagnosis. It explains a verdict and never stands in its way: a fault in it is told and costs the name only."""
+    try:
+        return diagnose(function, judgement.cases(), known)
+    except Exception as fault:  # noqa: BLE001  whatever it is, the verdict stands
+        warnings.warn(f"handgrad could not look for the reason why {function} is wrong ({type(fault).__name__}: {fault}). Please report this.", stacklevel=2)
+        return None
 
 
 def verdict_of(judgement: Judgement) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from autograder import exercises, ours, paths
+from autograder.cases import store
 from autograder.cases.store import Example
 from autograder.diagnose import conditions, general, places, repeats
 from autograder.diagnose.footprint import footprint, same
 from autograder.diagnose.recognise import Case, diagnose
+from autograder.judge import selfcheck, verdicts
 
 SIZES = ({"N": 2, "D": 3}, {"N": 3, "D": 3}, {"N": 4, "D": 2}, {"N": 5, "D": 2})
 
@@ -148,3 +154,36 @@ def test_what_is_wrong_with_padding_only(where, name):
 
     found = places.recognise("f", "y", [stepwise(marked(*where), sizes, padded(sizes)) for sizes in STEPS])
     assert (found and found.name) == name
+
+
+@given(data=st.data())
+def test_no_result_whatever_is_too_odd_for_a_diagnosis(data):
+    """What students return may have any kind of numbers in any shape."""
+
+    def drawn(shape, dtype):
+        rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+        return np.asarray(rng.choice([0.0, 1.0, 2.0, 3.5, np.nan, np.inf], shape)).astype(dtype)
+
+    kinds = st.sampled_from(["float64", "float32", "bool", "int64", "uint8"])
+    should, found = data.draw(kinds), data.draw(kinds)
+    axes = data.draw(st.sampled_from(["", "N", "N T", "N T D", "V D"]))
+    cases = []
+    for sizes in ({"N": 2, "T": 3, "D": 3, "V": 4}, {"N": 3, "T": 3, "D": 2, "V": 5}, {"N": 4, "T": 5, "D": 2, "V": 6}, {"N": 1, "T": 1, "D": 1, "V": 3}):
+        shape = tuple(sizes[axis] for axis in axes.split())
+        other = data.draw(st.sampled_from([shape, shape, (2,), (), (0,), (sizes["N"], 1)]))
+        inputs = {"ids": np.arange(4) % 3, "mask": np.arange(sizes["N"] * sizes["T"]).reshape(sizes["N"], sizes["T"]) % 3 > 0}
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = case(sizes, drawn(other, found), np.nan_to_num(drawn(shape, should), posinf=7), inputs=inputs)
+        cases.append(replace(made, axes={"y": axes}))
+    with np.errstate(all="ignore"):
+        diagnose("f", cases, {"m": {"sentence": "s", "hint": "h"}})
+
+
+def test_a_fault_in_the_diagnosis_costs_the_name_and_not_the_verdict(monkeypatch):
+    monkeypatch.setattr(verdicts, "diagnose", lambda *_: 1 / 0)
+    assignment = exercises.load("rnn")
+    source = ours.solution(assignment)["rnn"].replace("da.sum(axis=0)", "da.mean(axis=0)")
+    with pytest.warns(UserWarning, match="could not look for the reason"):
+        (result,) = selfcheck.check("rnn", {"rnn": source}, store.load(paths.public_bank("rnn")), ["rnn_step_backward"])
+    assert (result.verdict, result.diagnosis) == ("failed", None)
