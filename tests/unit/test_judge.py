@@ -273,6 +273,21 @@ def test_undecided_passes_and_our_own_trouble_costs_nothing():
         assert performance.measure(None, cost, None, object()) == {"vectorised": None}
 
 
+def speed_with(monkeypatch, pairs):
+    """Return what is said of the speed when the clocks show these ratios, one after the other."""
+    left = iter(pairs)
+    monkeypatch.setattr(performance, "_pair", lambda *_: (next(left), True))
+    monkeypatch.setattr(performance, "MOMENT", 0.0)
+    return performance.speed(performance.Bench(RNN, 0), RNN.performance.costs[0], None, None)
+
+
+def test_who_seems_slow_is_measured_again_and_a_clock_that_stood_still_tells_nothing(monkeypatch):
+    assert "takes 41 times as long" in speed_with(monkeypatch, [40.0, 41.0, 42.0, 40.0, 41.0, 42.0])
+    assert speed_with(monkeypatch, [3e6, 3e6, 3e6, 1.0, 1.1, 0.9]) is None
+    assert speed_with(monkeypatch, [None] * performance.MOST_PAIRS) is None
+    assert speed_with(monkeypatch, [None, 1.0, None, 1.1, 0.9]) is None
+
+
 # ------------------------------------------------------------------------------------------------------ words
 
 
