@@ -182,6 +182,9 @@ draw_negatives = Exercise(
 )
 
 TABLES = {"W_in": "V D", "W_out": "V D"}
+
+#: So many that surely some negative has a large positive score, and some a large negative one.
+LARGE_SCORES = {"large numbers": {"scale": "large", "sizes": {"N": 8, "K": 7}}}
 skipgram_softmax = Exercise(
     "skipgram_softmax",
     takes={"center": Ids("N"), "outside": Ids("N"), **TABLES},
@@ -195,6 +198,7 @@ skipgram_negative = Exercise(
     takes={"center": Ids("N"), "outside": Ids("N"), "negatives": Ids("N K"), **TABLES},
     gives={"loss": Number(), "d_in": "N D", "d_out": "N K+1 D"},
     uses=("log_sigmoid", "cbow_negative"),
+    edges=LARGE_SCORES,
     points=18,
 )
 
@@ -204,7 +208,7 @@ cbow_negative = Exercise(
     gives={"loss": Number(), "d_context": "N C D", "d_out": "N K+1 D"},
     uses=("log_sigmoid", "skipgram_negative"),
     laws=(masked_context_gets_no_gradient,),
-    edges={"garbage behind the mask": {"mask": "empty row", "garbage": True}},
+    edges={"garbage behind the mask": {"mask": "empty row", "garbage": True}, **LARGE_SCORES},
     prepare=garbage_words,
     points=14,
 )
