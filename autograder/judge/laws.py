@@ -12,6 +12,9 @@ from autograder.sandbox.steps import Answer, Step
 from autograder.spec import Assignment, Exercise
 from autograder.tree import count
 
+#: What our code raises on values of another kind than it expects. Nothing that the kit raises of itself is among them.
+UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
+
 
 class Raised(Exception):
     """The student's function raised while a law called it; the message says what."""
@@ -92,6 +95,6 @@ def _broken(law, call, case):
         return law.check(call, case)
     except Raised as raised:
         return str(raised)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+    except UNUSABLE as error:
         # A law reads what a student returned; values of another kind than on the examples are the student's mistake.
         return f"what was returned cannot be used: {type(error).__name__}: {error}"

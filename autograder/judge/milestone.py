@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograder.judge.laws import Call, Raised
+from autograder.judge.laws import UNUSABLE, Call, Raised
 from autograder.judge.session import Session
 from autograder.spec import Assignment
 
@@ -23,7 +23,7 @@ def run_milestone(assignment: Assignment, stored: dict, session: Session) -> lis
                     break
     except Raised as raised:
         done.append((CHECKS[min(len(done), len(CHECKS) - 1)], str(raised)))
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+    except UNUSABLE as error:
         # The run handles what the student returned; values of a wrong kind are the student's mistake.
         done.append((CHECKS[min(len(done), len(CHECKS) - 1)], f"what was returned cannot be used: {type(error).__name__}: {error}"))
     return done

@@ -13,6 +13,7 @@ import numpy as np
 from autograder.cases.store import Example
 from autograder.judge.compare import number, place
 from autograder.judge.function import Judgement
+from autograder.judge.laws import UNUSABLE
 from autograder.judge.script import first_step, read, results, script
 from autograder.judge.seen import COMPUTED, wrong
 from autograder.judge.session import SPARE, Session, Stopped
@@ -95,14 +96,13 @@ def _verdict(group, exercise, example, session):
         if not wrong(exercise, example, found[exercise.function]):
             return ""  # right by the contract: only what forward returns is wrong, not its cache
         fine, coarse = (_differences(exercise, inputs, session, step) for step in STEPS)
+        if fine is not None and (name := _ignored(exercise, example, fine)):
+            return f"{exercise.function} cannot be judged: your own {group[0].function} does not depend on {name}"
+        return _compare(exercise, dict(leaves(found[exercise.function].values)), fine, coarse)
     except Stopped as stopped:
         return f"{exercise.function} {stopped.detail}"
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+    except UNUSABLE:
         return None
-    if fine is not None and (name := _ignored(exercise, example, fine)):
-        return f"{exercise.function} cannot be judged: your own {group[0].function} does not depend on {name}"
-    given = dict(leaves(found[exercise.function].values))
-    return _compare(exercise, given, fine, coarse)
 
 
 def _ignored(exercise, example, fine):

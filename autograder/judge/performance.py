@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from autograder.cases.plan import Plan, make, typical_sizes
-from autograder.judge.laws import Raised
+from autograder.judge.laws import UNUSABLE, Raised
 from autograder.judge.script import read, script
 from autograder.judge.session import SPARE, Session, Stopped
 from autograder.spec import Assignment, Cost, Exercise, groups
@@ -135,7 +135,11 @@ def _pair(group, inputs, batch, session, ours):
         mine, my_answers = _timed(ours, batch, inputs)
     except Raised as raised:
         raise Unmeasured from raised
-    return theirs / mine if mine >= LEAST_CPU else None, _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
+    ratio = theirs / mine if mine >= LEAST_CPU else None
+    try:
+        return ratio, _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
+    except UNUSABLE:  # numbers of a kind that cannot be compared
+        return ratio, False
 
 
 def _timed(session, batch, inputs):
