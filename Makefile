@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # Where PyTorch's CPU builds are, asked only when the usual sources have none (on Linux the usual one has CUDA builds only).
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Hundreds of answers, each judged on its own: these tests share the cores. The others watch processes and files, one after the other.
-PARALLEL := tests/meta/test_answer_bank.py tests/meta/test_misconceptions.py
+PARALLEL := tests/meta/test_answer_bank.py tests/meta/test_misconceptions.py tests/meta/test_odd_results.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 

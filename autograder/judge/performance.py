@@ -16,7 +16,7 @@ import numpy as np
 from autograder.cases.plan import Plan, make, typical_sizes
 from autograder.judge.laws import UNUSABLE, Raised
 from autograder.judge.script import read, script
-from autograder.judge.session import SPARE, Session, Stopped
+from autograder.judge.session import SPARE, Exhausted, Session, Stopped
 from autograder.spec import Assignment, Cost, Exercise, groups
 from autograder.tree import count, largest, leaves
 
@@ -133,8 +133,8 @@ def _pair(group, inputs, batch, session, ours):
     theirs, their_answers = _timed(session, batch, inputs)
     try:
         mine, my_answers = _timed(ours, batch, inputs)
-    except Raised as raised:
-        raise Unmeasured from raised
+    except (Raised, Exhausted) as trouble:
+        raise Unmeasured from trouble
     ratio = theirs / mine if mine >= LEAST_CPU else None
     try:
         return ratio, _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
@@ -170,8 +170,8 @@ def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | N
     theirs = min(_growth(session, bench, cost, sizes, repetition) for repetition in (1, 2))
     try:
         mine = min(_growth(ours, bench, cost, sizes, repetition) for repetition in (1, 2))
-    except Raised as raised:
-        raise Unmeasured from raised
+    except (Raised, Exhausted) as trouble:
+        raise Unmeasured from trouble
     if theirs > MEMORY_FACTOR * mine + MEMORY_FLOOR_KIB:
         return f"{cost.function} needs {theirs / 1024:.0f} MiB at {cost.memory} = {sizes[cost.memory]}, ours {mine / 1024:.0f} MiB: does something grow faster than {cost.memory}?"
     return None

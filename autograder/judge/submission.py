@@ -95,6 +95,8 @@ class Grader:
 
     def _judged(self, files) -> Graded:
         started, clock = time.process_time(), Clock()
+        if self.ours:
+            self.ours.refill()
         ours_before = self.ours.clock.student if self.ours else 0.0
         training = 0.0
         messages: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -252,6 +253,24 @@ def test_a_submission_whose_process_was_ended_by_somebody_else_is_judged_again(m
 
 
 # ------------------------------------------------------------------------------------------------ performance
+
+
+def test_our_own_solution_has_a_new_budget_for_every_submission():
+    solution = Session(lambda: Local({"rnn": SOURCE}), (Fault,), spent=BUDGET_CPU)
+    grader = Grader(BANK, selfcheck._Here, solution, shrink=False)
+    grader.assignment = replace(RNN, performance=None, milestone=None)
+    grader.grade({"rnn": SOURCE})
+    assert solution.spent == 0.0
+
+
+def test_our_own_solution_being_out_of_time_is_not_measured_and_costs_nothing(monkeypatch):
+    def exhausted(*_):
+        raise Exhausted
+
+    student, solution = object(), object()
+    monkeypatch.setattr(performance, "_timed", lambda session, *_: (1.0, None) if session is student else exhausted())
+    cost = replace(RNN.performance.costs[0], vectorised="", memory="")
+    assert performance.measure(performance.Bench(RNN, 0), cost, student, solution) == {}
 
 
 @pytest.mark.parametrize(
