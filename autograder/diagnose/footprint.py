@@ -17,7 +17,9 @@ def footprint(value) -> np.ndarray:
     """Return two weighted sums over all entries, the sum of the absolute values as their scale, and the number of entries."""
     flat = np.asarray(value, float).ravel()
     places = np.arange(flat.size) * _GOLDEN
-    return np.array([*(float(np.sum(np.cos(places * 3.7 + phase) * flat)) for phase in _PHASES), float(np.sum(np.abs(flat))), float(flat.size)])
+    with np.errstate(all="ignore"):  # a wrong result may be infinite; its footprint is then not finite, and matches nothing
+        sums = [float(np.sum(np.cos(places * 3.7 + phase) * flat)) for phase in _PHASES]
+        return np.array([*sums, float(np.sum(np.abs(flat))), float(flat.size)])
 
 
 def footprints(results: Mapping[str, object], paths: list[str]) -> np.ndarray:
