@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograder.diagnose.diagnosis import Diagnosis
+from autograder.diagnose.general import EVIDENCE
 from autograder.diagnose.repeats import PART
-
-#: The fewest examples of different sizes that must show a pattern. All that are wrong must agree with it.
-EVIDENCE = 3
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,9 @@ class Pattern:
         return all(tuple(wrong.axes[: len(self.axes)]) == self.axes and self.holds(wrong) for wrong in seen)
 
 
-def _where(wrong: np.ndarray, should: np.ndarray) -> bool:
-    return np.array_equal(wrong, should)
-
-
-def _first(n: int) -> np.ndarray:
-    return np.arange(n) == 0
+def _exactly(axis: str, chosen: Callable[[np.ndarray], np.ndarray]) -> Callable[[Wrong], bool]:
+    """Return whether just these places of an axis are wrong; ``chosen`` makes them out of a row that is True in the first place."""
+    return lambda wrong: np.array_equal(wrong.along(axis), chosen(np.arange(len(wrong.along(axis))) == 0))
 
 
 def _padded_only(wrong: Wrong) -> bool:
@@ -83,19 +78,19 @@ PATTERNS = (
         Diagnosis("wrong at padded steps", "{path} is right at the real steps and wrong at padded ones", "What does the docstring say about a step whose mask is False?"),
     ),
     Pattern(
-        ("N", "T"), lambda wrong: _where(wrong.along("T"), _first(len(wrong.along("T")))), _at_least("T", 3),
+        ("N", "T"), _exactly("T", lambda first: first), _at_least("T", 3),
         Diagnosis("wrong at the first step only", "{path} is wrong at the first step and right at all others", "What is there at the first step that the others do not have?"),
     ),
     Pattern(
-        ("N", "T"), lambda wrong: _where(wrong.along("T"), _first(len(wrong.along("T")))[::-1]), _at_least("T", 3),
+        ("N", "T"), _exactly("T", lambda first: first[::-1]), _at_least("T", 3),
         Diagnosis("wrong at the last step only", "{path} is wrong at the last step and right at all others", "Does your loop reach the last step, and what is different there?"),
     ),
     Pattern(
-        ("N", "T"), lambda wrong: _where(wrong.along("T"), ~_first(len(wrong.along("T")))), _at_least("T", 3),
+        ("N", "T"), _exactly("T", lambda first: ~first), _at_least("T", 3),
         Diagnosis("wrong after the first step", "{path} is right at the first step and wrong at all later ones", "What goes from one step into the next?"),
     ),
     Pattern(
-        ("N", "T"), lambda wrong: _where(wrong.along("T"), ~_first(len(wrong.along("T")))[::-1]), _at_least("T", 3),
+        ("N", "T"), _exactly("T", lambda first: ~first[::-1]), _at_least("T", 3),
         Diagnosis("wrong before the last step", "{path} is right at the last step and wrong at all earlier ones", "What should come back from one step to the one before?"),
     ),
     Pattern(
@@ -103,7 +98,7 @@ PATTERNS = (
         Diagnosis("wrong in padded examples", "{path} is right for examples without padding and wrong for those with padding", "Follow one padded example by hand: what should its mask change?"),
     ),
     Pattern(
-        ("N",), lambda wrong: _where(wrong.along("N"), ~_first(len(wrong.along("N")))), _at_least("N", 3),
+        ("N",), _exactly("N", lambda first: ~first), _at_least("N", 3),
         Diagnosis("right for the first example only", "{path} is right for the first example of the batch and wrong for all others", "Is something of the first example used for all of them?"),
     ),
 )  # fmt: skip
