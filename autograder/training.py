@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,3 +71,40 @@ def departs(losses: Iterable[float], curve: np.ndarray, tolerance: float = 1e-6)
         if abs(loss - expected) > tolerance * max(1.0, abs(expected)):
             return f"at training step {step} the loss is {loss:.6g}, but should be {expected:.6g}"
     return None
+
+
+#: A training run is measured after so many steps, and again after as many.
+EVERY = 25
+
+
+class Outcome(NamedTuple):
+    """What came of a training run: its steps, what was measured last, and a sentence when that is not enough."""
+
+    steps: int
+    value: float
+    sentence: str | None
+
+
+def train_until(goal: float, measure: Callable[[], float], what: str, losses: Iterable[float], done: int) -> Outcome:
+    """Go on training until the goal is reached or the losses end; what would follow costs time and shows nothing more.
+
+    Parameters
+    ----------
+    goal : float
+        What ``measure()`` has to return at least; a part of 1.
+    what : str
+        What is measured, e.g. ``of the symbols are recalled``.
+    losses : iterable
+        The rest of the run, as :func:`train` gives it.
+    done : int
+        Steps that it has behind it.
+    """
+    steps, value = done, 0.0
+    for steps, loss in enumerate(losses, start=done + 1):
+        if not np.isfinite(loss):
+            return Outcome(steps, value, f"after {steps - 1} training steps the loss is {loss}")
+        if steps % EVERY == 0 and (value := measure()) >= goal:
+            return Outcome(steps, value, None)
+    if steps % EVERY:
+        value = measure()
+    return Outcome(steps, value, None if value >= goal else f"after {steps} steps {value:.0%} {what}, but {goal:.0%} should be")

@@ -764,7 +764,7 @@ def gpt_loss(params, ids, targets, mask, heads):
 # **induction heads**, in language models of every size, where they appear all of a sudden early in training.
 #
 # The grader trains your functions on this task with random numbers of its own. The losses of the first 30 steps have to be those of the
-# PyTorch reference, and after 500 steps at least 95 % of the symbols have to be foreseen. The next cell does the same with another seed.
+# PyTorch reference, and within 500 steps at least 95 % of the symbols have to be foreseen. The next cell does the same with another seed.
 
 # %% tags=["notebook"]
 #| from autograder.exercises.attention import HEADS_TRAINED, LENGTH, RATE, STEPS, induction_batch, induction_task

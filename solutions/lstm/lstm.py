@@ -621,8 +621,8 @@ def gru_backward(dh, cache):
 
 # %% [markdown]
 # The task: 15 random symbols out of 6 come in, and at the end the network must name the *first*. Chance is 1/6. There is nothing
-# to learn but to remember. The graded run trains for 150 steps with your `lstm_forward` and `lstm_backward`: its losses must be
-# those of the reference, and at the end 95% must be recalled.
+# to learn but to remember. The graded run trains with your `lstm_forward` and `lstm_backward`: its losses must be those of the
+# reference, and within 150 steps 95% must be recalled.
 #
 # Here are such runs from different first weights, next to a plain recurrent network of the same width that may train longer.
 # The output layer, the loss and the optimiser are given. Fifteen steps the plain network still manages, later and not from

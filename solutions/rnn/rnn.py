@@ -826,7 +826,7 @@ def sample(params, start, uniforms, temperature=1.0):
 # Loss on text cannot tell a right backward pass from a wrong one: predicting the next letter needs little memory, and a network
 # without any gradient through time does nearly as well. So the grader trains your functions on a task that cannot be done
 # without: read five random symbols, and name the **first** one at the end. It checks that the losses of the first steps are
-# those of the PyTorch network, and that at least 95 % of the symbols are recalled after 300 steps. The next cell does the same
+# those of the PyTorch network, and that at least 95 % of the symbols are recalled within 300 steps. The next cell does the same
 # with another seed.
 #
 # It also counts: your backward passes must not loop over the batch in Python (a loop over time is fine, the steps depend on

@@ -944,7 +944,7 @@ def edit_distance(a, b):
 # one letter further than you would? Why might it?
 #
 # What is *graded* is a smaller run: on strings to be reversed, your losses must follow those of the reference for 30 steps, and
-# at the end 90 % of new strings must be right, at least 20 points more than without attention.
+# within 320 steps 90 % of new strings must be right, at least 20 points more than after as many steps without attention.
 
 # %% [markdown]
 # ## 12. Bonus: connectionist temporal classification

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.training import Adam, departs, train
+from autograder.training import EVERY, Adam, departs, train, train_until
 from autograder.tree import leaves, transform
 
 
@@ -56,3 +56,18 @@ def test_a_departure_names_its_step():
     assert departs([3.0, 2.0 + 1e-7, 1.0], curve) is None
     assert "step 2" in departs([3.0, 2.1, 1.0], curve)
     assert "after 1 training steps the loss is nan" in departs([3.0, float("nan"), 1.0], curve)
+
+
+def test_training_ends_where_the_goal_is_reached():
+    losses, values = iter([1.0] * 1000), iter([0.2, 0.7, 0.96])
+    assert train_until(0.95, lambda: next(values), "is learnt", losses, 30) == (30 + 3 * EVERY - 30 % EVERY, 0.96, None)
+    assert len(list(losses)) == 1000 - (3 * EVERY - 30 % EVERY)
+
+
+@pytest.mark.parametrize("steps", [3, EVERY, EVERY + 3])
+def test_what_does_not_reach_the_goal_is_told_with_what_it_reached(steps):
+    assert train_until(0.95, lambda: 0.5, "is learnt", [1.0] * steps, 0).sentence == f"after {steps} steps 50% is learnt, but 95% should be"
+
+
+def test_a_loss_that_is_no_number_reaches_nothing():
+    assert train_until(0.95, lambda: 1.0, "is learnt", [1.0, float("nan")], 30).sentence == "after 31 training steps the loss is nan"

@@ -6,8 +6,9 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from nbformat.notebooknode import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.corpus.words import generate_corpus_id
+from nbformat.notebooknode import NotebookNode, from_dict
+from nbformat.v4 import new_notebook
 
 from autograder.course.files import SubmissionError, decoded, open_folder, open_top, read_bytes
 from autograder.course.gradebook.safe import safe_markdown
@@ -28,7 +29,9 @@ def read(path: Path) -> NotebookNode:
         cells = [_bare(cell) for cell in found["cells"] if isinstance(cell, dict)]
     except (SubmissionError, ValueError, TypeError, KeyError, RecursionError):
         cells = []
-    return new_notebook(cells=[cell for cell in cells if cell])
+    made = new_notebook()
+    made.cells = [cell for cell in cells if cell]
+    return made
 
 
 def _bare(cell: dict) -> NotebookNode | None:
@@ -37,11 +40,16 @@ def _bare(cell: dict) -> NotebookNode | None:
     text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else source
     if not isinstance(text, str):
         return None
-    make = new_code_cell if cell.get("cell_type") == "code" else new_markdown_cell
-    made = make(text[:MOST_TEXT])
+    made = _cell("code" if cell.get("cell_type") == "code" else "markdown", text[:MOST_TEXT])
     if name := identity(cell):
         made.metadata["nbgrader"] = {"grade_id": name}
     return made
+
+
+def _cell(kind: str, source: str) -> NotebookNode:
+    """Make a cell; unlike nbformat's own makers, leave it to the whole notebook to be validated, once, when it is written."""
+    more = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    return from_dict({"cell_type": kind, "id": generate_corpus_id(), "metadata": {}, "source": source, **more})
 
 
 def identity(cell: dict) -> str | None:
@@ -81,7 +89,7 @@ def _taken(submitted, released) -> tuple[dict[str, str], dict]:
             last = name
         elif cell.source.strip() and cell.source not in ours and count < MOST_CELLS:
             count += 1
-            own[last].append(new_code_cell(cell.source) if cell.cell_type == "code" else new_markdown_cell(safe_markdown(cell.source)))
+            own[last].append(_cell(cell.cell_type, cell.source if cell.cell_type == "code" else safe_markdown(cell.source)))
     return answers, own
 
 
