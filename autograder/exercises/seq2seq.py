@@ -216,8 +216,10 @@ def distance_case(inputs, rng, plan):
 def ctc_case(inputs, rng, plan):
     """Draw a blank and targets that are possible: length + repeats <= T, without blanks."""
     T, N, V = inputs["scores"].shape
-    blank = (0, V - 1, 1, 0)[plan.pick]
+    blank = (0, V - 1, 1, 0, V - 1)[plan.pick]
     labels = np.delete(np.arange(V), blank)
+    if plan.pick == 4:  # label 0 is not the first, so that whoever takes it for the blank finds no way at all
+        return inputs | {"targets": [np.append(rng.permutation(labels[1:]), 0)[-T:] for _ in range(N)], "blank": blank}
     targets = [possible(rng.choice(labels[:1] if plan.pick == 3 else labels, rng.integers(1, T + 1)), T) for _ in range(N)]
     return inputs | {"targets": targets, "blank": blank}
 
@@ -368,7 +370,7 @@ ctc_loss = Exercise(
     laws=(finite_at_a_thousand_steps,),
     prepare=ctc_case,
     sizes={"V": 5},
-    edges=BLANKS | {"one label over and over": {"pick": 3}, "many steps": {"sizes": {"T": 150, "N": 1}}},
+    edges=BLANKS | {"one label over and over": {"pick": 3}, "no step to spare": {"pick": 4, "sizes": {"T": 4}}, "many steps": {"sizes": {"T": 150, "N": 1}}},
 )
 ctc_collapse = Exercise(
     "ctc_collapse",

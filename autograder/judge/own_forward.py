@@ -6,6 +6,7 @@ right derivative of it has understood the backward; the better of the two verdic
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -73,9 +74,13 @@ def _conclude(exercise, verdicts, judgement):
 
 
 def _few(failing, exercise):
-    """Return some small examples, the more telling ones first."""
+    """Return some small examples: the larger ones first, and in turn from every choice of an argument such as ``eps``."""
     small = [e for e in failing if _moved(exercise, e) <= NUMBERS and e.plan["dtype"] == "float64" and e.plan["scale"] == "unit"]
-    return sorted(small, key=lambda e: -_moved(exercise, e))[:EXAMPLES]
+    turn, seen = {}, Counter()
+    for example in sorted(small, key=lambda e: -_moved(exercise, e)):
+        turn[id(example)] = seen[example.plan["pick"]]
+        seen[example.plan["pick"]] += 1
+    return sorted(small, key=lambda e: (turn[id(e)], -_moved(exercise, e)))[:EXAMPLES]
 
 
 def _moved(exercise, example):
