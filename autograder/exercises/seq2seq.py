@@ -142,7 +142,7 @@ SMALL = {"D": 2, "H": 4, "M": 3, "Vs": 5, "Vt": 6}
 TALKATIVE = {"S": 3, "D": 5, "H": 6, "M": 3, "Vs": 7}
 
 #: Stands in the plan of a search in place of a mask.
-GARDEN_PATH = "garden path"
+GARDEN_PATH, TWO_WORDS = "garden path", "two words"
 
 #: Subtracted from the score of a token that must never be chosen.
 NEVER = 1e4
@@ -168,6 +168,8 @@ def search_case(inputs, rng, plan):
     bos, eos = (int(i) for i in rng.choice(len(params["by"]), 2, replace=False))
     if plan.mask == GARDEN_PATH:
         params = garden_path(params, bos, eos)
+    if plan.mask == TWO_WORDS:
+        params = two_words(params, bos, eos)
     by = params["by"].copy()
     by[bos] -= NEVER
     return inputs | {"params": params | {"by": by}, "bos": bos, "eos": eos}
@@ -191,6 +193,15 @@ def garden_path(params, bos, eos):
     follows[tempting, tempting], follows[tempting, best], follows[best, best] = -1.0, -1.0, 5.0
     follows[:, others] -= 4.0
     return _following(params, follows, 0.02)
+
+
+def two_words(params, bos, eos):
+    """Return parameters under which the best sentence has two tokens before eos, so that its length, with and without eos, tells."""
+    tokens = len(params["tgt_embedding"])
+    first, second, *_ = (i for i in range(tokens) if i not in (bos, eos))
+    follows = np.zeros((tokens, tokens))
+    follows[[bos, first, second], [first, second, eos]] = 4.0
+    return _following(params, follows, 0.3)
 
 
 def _following(params, follows, part):
@@ -343,7 +354,8 @@ beam_search = Exercise(
     laws=(ids_and_score_belong_together,),
     prepare=search_case,
     sizes=TALKATIVE | {"Vt": 4},
-    edges={f"the best does not begin with the likeliest, {n}": {"mask": GARDEN_PATH, "pick": n} for n in (0, 3, 4, 5)},
+    edges={f"the best does not begin with the likeliest, {n}": {"mask": GARDEN_PATH, "pick": n} for n in (0, 3, 4, 5)}
+    | {f"the best has two tokens, {n}": {"mask": TWO_WORDS, "pick": n} for n in (0, 3, 4)},
     discrete=True,
     points=8,
 )
