@@ -73,8 +73,8 @@ def departs(losses: Iterable[float], curve: np.ndarray, tolerance: float = 1e-6)
     return None
 
 
-#: A training run is measured after so many steps, and again after as many.
-EVERY = 25
+#: A training run is measured whenever it has made so many steps, but not in the first ones: what a function keeps between calls shows late.
+EVERY, LEAST = 25, 100
 
 
 class Outcome(NamedTuple):
@@ -103,8 +103,12 @@ def train_until(goal: float, measure: Callable[[], float], what: str, losses: It
     for steps, loss in enumerate(losses, start=done + 1):
         if not np.isfinite(loss):
             return Outcome(steps, value, f"after {steps - 1} training steps the loss is {loss}")
-        if steps % EVERY == 0 and (value := measure()) >= goal:
+        if _is_measured(steps) and (value := measure()) >= goal:
             return Outcome(steps, value, None)
-    if steps % EVERY:
+    if not _is_measured(steps):
         value = measure()
     return Outcome(steps, value, None if value >= goal else f"after {steps} steps {value:.0%} {what}, but {goal:.0%} should be")
+
+
+def _is_measured(steps: int) -> bool:
+    return steps >= LEAST and steps % EVERY == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.training import EVERY, Adam, departs, train, train_until
+from autograder.training import EVERY, LEAST, Adam, departs, train, train_until
 from autograder.tree import leaves, transform
 
 
@@ -60,11 +60,11 @@ def test_a_departure_names_its_step():
 
 def test_training_ends_where_the_goal_is_reached():
     losses, values = iter([1.0] * 1000), iter([0.2, 0.7, 0.96])
-    assert train_until(0.95, lambda: next(values), "is learnt", losses, 30) == (30 + 3 * EVERY - 30 % EVERY, 0.96, None)
-    assert len(list(losses)) == 1000 - (3 * EVERY - 30 % EVERY)
+    assert train_until(0.95, lambda: next(values), "is learnt", losses, 30) == (LEAST + 2 * EVERY, 0.96, None)
+    assert len(list(losses)) == 1000 - (LEAST + 2 * EVERY - 30)
 
 
-@pytest.mark.parametrize("steps", [3, EVERY, EVERY + 3])
+@pytest.mark.parametrize("steps", [3, EVERY, LEAST, LEAST + 3])
 def test_what_does_not_reach_the_goal_is_told_with_what_it_reached(steps):
     assert train_until(0.95, lambda: 0.5, "is learnt", [1.0] * steps, 0).sentence == f"after {steps} steps 50% is learnt, but 95% should be"
 
