@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 
@@ -89,6 +90,23 @@ def read_bytes(folder: int | None, name: str, cap: int | None = None) -> bytes:
         size = max(about.st_size, len(raw)) / 2**20
         raise SubmissionError(f"{quoted(os.path.basename(name))} has {size:.1f} MB; more than {cap >> 20} MB are not read. Clear its outputs, or leave data out.")
     return raw
+
+
+#: What a script may declare to be written in (PEP 263): encodings that cannot unpack or run anything.
+_ENCODINGS = {"latin-1", "latin1", "iso-8859-1", "iso-8859-15", "cp1252", "windows-1252"}
+_DECLARED = re.compile(rb"^(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
+
+
+def script_text(raw: bytes, name: str) -> str:
+    """Return the source of a script, which may declare its encoding; SubmissionError as for :func:`decoded`."""
+    declared = _DECLARED.match(raw)
+    encoding = declared[1].decode("ascii", "replace").lower().replace("_", "-") if declared else ""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        if encoding in _ENCODINGS:
+            raw = raw.decode(encoding, "replace").encode()
+    return decoded(raw, name)
 
 
 def decoded(raw: bytes, name: str) -> str:

@@ -2,7 +2,8 @@
 
 Nothing is executed. Code cells are parsed one by one; kept are the statements that bind a name that a graded function
 reaches: imports, functions, classes, constants. Calls, plots and checks fall away, and so does a cell that cannot be
-parsed. Statements stay in order, so that of two definitions the later one counts, as it does in a running notebook.
+parsed. Statements stay in order, so that of two definitions the later one counts, as it does in a running notebook. Only
+what the handout's demonstrations define never replaces what the student has defined under the same name.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import dis
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType
 
+from autograder.release.percent import NOTEBOOK_ONLY
 from autograder.report.text import quoted, sentence_of
 
 #: Characters of code, cells, and statements outside functions that are looked at.
@@ -60,13 +62,14 @@ class Notebook:
 
 @dataclass(frozen=True)
 class _Statement:
-    """One top-level statement of a cell, with the names that it binds and reads."""
+    """One top-level statement of a cell, with the names that it binds and reads; ``shown`` in a demonstration of the handout's."""
 
     node: ast.stmt
     cell: int
     text: list[str]
     binds: frozenset[str]
     reads: frozenset[str]
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,24 @@ def extract(text: str, functions: Iterable[str], name: str = "the notebook") -> 
 
 def extract_script(source: str, functions: Iterable[str]) -> Notebook:
     """Return what the graded functions need of a script, which is taken as one cell."""
-    return _module([(1, source)], functions, "the script")
+    return _module([(1, source, False)], functions, "the script")
 
 
-def _module(cells: Iterable[tuple[int, str]], functions: Iterable[str], name: str) -> Notebook:
+def _module(cells: Iterable[tuple[int, str, bool]], functions: Iterable[str], name: str) -> Notebook:
     functions = list(functions)
     statements, broken = [], []
-    for cell, source in cells:
+    for cell, source, is_shown in cells:
         found = _parsed(cell, source)
-        broken.append(found) if isinstance(found, _Broken) else statements.extend(found)
+        if isinstance(found, _Broken):
+            broken.append(found)
+        else:
+            statements += [replace(statement, shown=is_shown) for statement in found]
         if len(statements) > MOST_STATEMENTS:
             raise NotebookError(f"{quoted(name)} has more than {MOST_STATEMENTS} statements. Keep data in files, not in cells.")
     kept = _reachable(statements, functions)
     source = _Source()
-    for statement in sorted(kept, key=lambda s: not _is_future(s.node)):
+    own = set().union(*(statement.binds for statement in kept if not statement.shown))
+    for statement in sorted(kept, key=lambda s: (not _is_future(s.node), not (s.shown and s.binds & own))):
         source.add(statement)
     bound = set().union(*(statement.binds for statement in kept))
     notes = [note for cell in broken for note in source.replace_broken(cell, functions, bound)]
@@ -132,8 +139,8 @@ def where(lines: list[tuple[int, int]], line: int) -> str:
 # ------------------------------------------------------------------------------------------------------- cells
 
 
-def _code_cells(text, name) -> Iterator[tuple[int, str]]:
-    """Yield the number and the source of every code cell; any version of the format that can be read will do."""
+def _code_cells(text, name) -> Iterator[tuple[int, str, bool]]:
+    """Yield the number and the source of every code cell, and whether the handout shows something in it; any version of the format will do."""
     if text.count("{") + text.count("[") > MOST_NODES:
         raise NotebookError(f"{quoted(name)} has too many parts to be a notebook. Clear its outputs and hand it in again.")
     try:
@@ -152,7 +159,7 @@ def _code_cells(text, name) -> Iterator[tuple[int, str]]:
         if size > MOST_CODE:
             raise NotebookError(f"{quoted(name)} has more than {MOST_CODE >> 20} MB of code. Keep data in files, not in cells.")
         if source.strip():
-            yield number, source
+            yield number, source, _is_shown(cell)
 
 
 def _json_trouble(error):
@@ -171,6 +178,12 @@ def _cells(data) -> list | None:
     if not isinstance(sheets, list):
         return None
     return [cell for sheet in sheets if isinstance(sheet, dict) and isinstance(sheet.get("cells"), list) for cell in sheet["cells"]]
+
+
+def _is_shown(cell) -> bool:
+    metadata = cell.get("metadata")
+    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    return isinstance(tags, list) and any(tag in NOTEBOOK_ONLY for tag in tags if isinstance(tag, str))
 
 
 def _source(cell) -> str:

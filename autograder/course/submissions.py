@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograder.course.files import CAPS, FOLDER, SubmissionError, decoded, exists, open_folder, read_bytes
+from autograder.course.files import CAPS, FOLDER, SubmissionError, decoded, exists, open_folder, read_bytes, script_text
 from autograder.course.notebook import NotebookError, extract, where
 from autograder.report.text import listed, quoted, shown
 from autograder.spec import Assignment
@@ -285,7 +285,7 @@ def _read(folder: int | None, name: str, assignment: Assignment) -> _Module:
     raw = read_bytes(folder, name)
     digest = hashlib.sha256(raw).hexdigest()
     if name.endswith(".py"):
-        return _Module(decoded(raw, name), digest)
+        return _Module(script_text(raw, name), digest)
     functions = [e.function for e in assignment.everything]
     try:
         notebook = extract(decoded(raw, name), functions, name=os.path.basename(name))

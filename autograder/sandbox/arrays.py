@@ -191,9 +191,7 @@ class Copier:
         array = _view(array, _ndarray)
         dtype = array.dtype
         if dtype not in CODES:
-            dtype = dtype.newbyteorder("=")
-            if dtype not in CODES:
-                raise Unsendable(f"an array of dtype {array.dtype}, which is not an array of numbers")
+            dtype = _sendable(dtype, array.ndim)
         self._take(array.nbytes)
         return _copy(array) if dtype is array.dtype else _astype(array, dtype, "C")
 
@@ -209,6 +207,8 @@ class Copier:
         if isinstance(value, _generic):
             if value.dtype in CODES:
                 return value
+            if value.dtype.kind == "f":  # a loss may have any float type
+                return float(value)
             raise Unsendable(f"a number of type {type(value).__name__}, which cannot be read")
         if isinstance(value, int):
             if -MAX_INT <= value < MAX_INT:
@@ -228,6 +228,17 @@ class Copier:
         raise Unsendable(
             f"{a_type(value)}, which cannot be compared: return arrays, numbers, or tuples, lists and dicts of them"
         )
+
+
+def _sendable(dtype: np.dtype, ndim: int) -> np.dtype:
+    """Return the dtype in which numbers of a rarer dtype are sent; a loss may have any float type, an array may not."""
+    native = dtype.newbyteorder("=")
+    if native in CODES:
+        return native
+    if native.kind == "f" and ndim == 0:
+        return DTYPES["<f8"]
+    why = "use float64" if native.kind in "fc" else "which is not an array of numbers"
+    raise Unsendable(f"an array of dtype {dtype}, {why}")
 
 
 def a_type(value: object) -> str:

@@ -85,6 +85,14 @@ def test_a_syntax_error_in_a_graded_function_is_said_where_it_is():
         namespace["f"](1)
 
 
+def test_what_the_handout_shows_does_not_replace_what_the_student_has_defined():
+    own = {"cell_type": "code", "source": "def clip(x, low, high):\n    return min(max(x, low), high)\n\ndef f(x):\n    return clip(x, 0, top)"}
+    shown = {"cell_type": "code", "source": "clip = lambda grads: grads\ntop = 7", "metadata": {"tags": ["notebook"]}}
+    namespace = {}
+    exec(extract(json.dumps({"cells": [own, shown]}), ["f"]).source, namespace)
+    assert namespace["f"](9) == 7, "what only the handout defines is there"
+
+
 def test_an_earlier_definition_stands_when_a_later_one_cannot_be_read():
     assert run("def f(): return 1", "def f(:")["f"]() == 1
 

@@ -49,6 +49,11 @@ def test_one_bad_student_does_not_hurt_the_others(tmp_path):
     assert [bool(s.problem) for s in found(tmp_path).values()] == [False, True, True, False]
 
 
+def test_a_script_may_declare_its_encoding(tmp_path):
+    put(tmp_path, {"ann/rnn.py": b"#!/usr/bin/python\n# -*- coding: latin-1 -*-\nname = 'L\xf6sung'"})
+    assert found(tmp_path)["ann"].files["rnn"].endswith("name = 'Lösung'")
+
+
 @pytest.mark.parametrize(
     ("files", "line"),
     [
@@ -58,6 +63,7 @@ def test_one_bad_student_does_not_hurt_the_others(tmp_path):
         ({"ann/rnn.py": "", "ann/rnn/rnn.py": ""}, "There are 2 files, ‘rnn.py’ and ‘rnn/rnn.py’, and only one can be graded. Keep one."),
         ({"ann.py": "", "ann/rnn.py": ""}, "There are 2 submissions of this student: ‘ann’ and ‘ann.py’. Keep one."),
         ({"ann/rnn.py": b"a = 1\n# L\xf6sung"}, "‘rnn.py’ is not UTF-8 text (line 2). Save it as UTF-8."),
+        ({"ann/rnn.py": b"# coding: utf-7\n# L\xf6sung"}, "‘rnn.py’ is not UTF-8 text (line 2). Save it as UTF-8."),
         ({"ann/rnn.py": "a = 1".encode("utf-16")}, "‘rnn.py’ is encoded as UTF-16. Save it as UTF-8."),
         ({"ann/rnn.py": b"a = 1\0"}, "‘rnn.py’ holds NUL bytes: it is not a text file."),
         ({"ann/rnn.ipynb": "%PDF"}, "‘rnn.ipynb’ is not a notebook: it is not JSON (line 1: Expecting value). Save it again from Jupyter."),
