@@ -294,7 +294,7 @@ class Cost:
     sizes : mapping
         Sizes for the measurement.
     calls : int
-        How many times the function is called for one measurement of speed, with the same arguments: as many as it takes for
+        How many times the function is called for one measurement of speed, with arguments of the same sizes: as many as it takes for
         the calls to weigh as much as handing the arguments over, or the ratio would hide a slow function.
     """
 

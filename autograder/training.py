@@ -19,11 +19,13 @@ class Adam:
         self.square = {path: np.zeros_like(value) for path, value in leaves(params)}
 
     def update(self, params, grads) -> None:
-        """Change ``params`` by one step along ``grads``, a tree of the same form."""
+        """Change ``params`` by one step along ``grads``, a tree of the same form; ``ValueError`` where a shape differs."""
         self.step += 1
         first, second = self.decay
         values = dict(leaves(params))
         for path, grad in leaves(grads):
+            if np.shape(grad) != values[path].shape:  # NumPy would stretch both
+                raise ValueError(f"the gradient of {path} has shape {np.shape(grad)}, but should have {values[path].shape}")
             self.mean[path] += (1 - first) * (grad - self.mean[path])
             self.square[path] += (1 - second) * (grad * grad - self.square[path])
             mean = self.mean[path] / (1 - first**self.step)

@@ -4,6 +4,8 @@ Nothing is executed. Code cells are parsed one by one; kept are the statements t
 reaches: imports, functions, classes, constants. Calls, plots and checks fall away, and so does a cell that cannot be
 parsed. Statements stay in order, so that of two definitions the later one counts, as it does in a running notebook. Only
 what the handout's demonstrations define never replaces what the student has defined under the same name.
+
+A long cell can crash the compiler or keep it busy for hours, so it is first tried in a process that may die of it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ import ast
 import dis
 import json
 import re
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import CodeType
 
 from autograder.release.percent import NOTEBOOK_ONLY
@@ -25,11 +32,18 @@ MOST_CODE, MOST_CELLS, MOST_STATEMENTS = 1 << 20, 2_000, 5_000
 #: Containers in the JSON. Each takes some 60 bytes of memory however short its text.
 MOST_NODES = 500_000
 
+#: Characters up to which a cell is harmless whatever it holds: what is deep in the compiler, or quadratic, stays small.
+#: Longer cells are tried in a process of their own first, and of those there may be only so many.
+HARMLESS, MOST_LONG = 10_000, 8
+
+#: Seconds of processor and of patience, and bytes of memory, that such a process has. Honest code takes a tenth of a second.
+TRIAL_CPU_S, TRIAL_WAIT_S, TRIAL_MEMORY = 3, 60, 1 << 30
+
 #: Cell magics whose cell is Python all the same.
 _PYTHON_CELLS = {"time", "timeit", "capture", "prun", "python", "python3", "ipytest"}
 
 _MAGIC = re.compile(r"[%!?]|[\w., ]+=\s*[%!]")
-_TROUBLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_TOO_MUCH = "it is nested too deeply, or takes too long to be read. Write it in several statements"
 _READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"}
 _BINDS = {"STORE_NAME", "STORE_GLOBAL"}
 
@@ -52,7 +66,7 @@ class Notebook:
     lines : list of (int, int)
         For each line of the source: the number of the cell (all cells counted, from 1) and the line in it.
     notes : tuple of str
-        What the student should know: a cell with a graded function that could not be read.
+        What the student should know: a cell that could not be read, with a graded function or too much for the compiler.
     """
 
     source: str
@@ -103,14 +117,26 @@ def extract(text: str, functions: Iterable[str], name: str = "the notebook") -> 
 
 
 def extract_script(source: str, functions: Iterable[str]) -> Notebook:
-    """Return what the graded functions need of a script, which is taken as one cell."""
-    return _module([(1, source, False)], functions, "the script")
+    """Return what the graded functions need of a script, which is taken as one cell; NotebookError as for :func:`extract`."""
+    source = _plain_lines(source)
+    return _module([(1, source, False)] if source.strip() else [], functions, "the script")
 
 
 def _module(cells: Iterable[tuple[int, str, bool]], functions: Iterable[str], name: str) -> Notebook:
-    functions = list(functions)
-    statements, broken = [], []
+    try:
+        return _made(cells, list(functions), name)
+    except (NotebookError, OSError):
+        raise
+    except Exception as error:  # what nobody has thought of costs one submission, not the class
+        raise NotebookError(f"{quoted(name)} cannot be read ({type(error).__name__}). Write its code in a simpler way.") from error
+
+
+def _made(cells: Iterable[tuple[int, str, bool]], functions: list[str], name: str) -> Notebook:
+    statements, broken, long = [], [], 0
     for cell, source, is_shown in cells:
+        long += len(source) > HARMLESS
+        if long > MOST_LONG:
+            raise NotebookError(f"{quoted(name)} has more than {MOST_LONG} cells of more than {HARMLESS} characters. Keep data in files, not in cells.")
         found = _parsed(cell, source)
         if isinstance(found, _Broken):
             broken.append(found)
@@ -193,14 +219,53 @@ def _source(cell) -> str:
     source = cell.get("source", cell.get("input", ""))
     if isinstance(source, list):
         source = "".join(part for part in source if isinstance(part, str))
+    return _plain_lines(source) if isinstance(source, str) else ""
+
+
+def _plain_lines(source: str) -> str:
+    """Return code with the one line end that is not for the compiler alone; a carriage return is one for it, nothing else is."""
     # Surrogates can be written in JSON, but not in a source file.
-    return source.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n") if isinstance(source, str) else ""
+    return source.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 # ------------------------------------------------------------------------------------------------------ parsing
 
 
 def _parsed(cell, source) -> list[_Statement] | _Broken:
+    """Return the statements of one cell, or why there are none."""
+    if len(source) > HARMLESS and (trouble := _trouble(source)):
+        return _Broken(cell, *trouble, source)
+    return _read(cell, source)
+
+
+def _trouble(source: str) -> tuple[int, str] | None:
+    """Return the line of a long cell that cannot be read and why, or None; a process of its own finds out."""
+    program = "import sys; sys.path.append(sys.argv[1]); from autograder.course.notebook import _trial; _trial()"
+    command = [sys.executable, "-I", "-c", program, str(Path(__file__).parents[2])]
+    try:
+        done = subprocess.run(command, input=source.encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TRIAL_WAIT_S, check=True)
+    except subprocess.SubprocessError:
+        return 1, _TOO_MUCH
+    found = json.loads(done.stdout)
+    return found and tuple(found)
+
+
+def _trial() -> None:
+    """Read the cell on the standard input, and write what is wrong with it; the compiler may crash or be stopped."""
+    with suppress(ImportError):  # there are systems without limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (TRIAL_CPU_S, TRIAL_CPU_S))
+        with suppress(ValueError):  # macOS does not limit memory
+            resource.setrlimit(resource.RLIMIT_AS, (TRIAL_MEMORY, TRIAL_MEMORY))
+    found = None
+    with suppress(NotebookError):  # it will be raised again where it is heard
+        found = _read(1, sys.stdin.buffer.read().decode())
+    print(json.dumps([found.line, found.message] if isinstance(found, _Broken) else None))
+
+
+def _read(cell, source) -> list[_Statement] | _Broken:
     """Return the statements of one cell; lines for IPython alone are blanked where Python cannot read them."""
     lines = source.split("\n")
     first = next(i for i, line in enumerate(lines) if line.strip())
@@ -210,11 +275,15 @@ def _parsed(cell, source) -> list[_Statement] | _Broken:
         lines[first] = ""
     try:
         return _statements(cell, lines)
-    except _TROUBLE:
+    except NotebookError:
+        raise
+    except Exception:  # noqa: BLE001  the compiler raises more than it says, and so does what counts its lines
         lines = [_without_magic(line) for line in lines]
     try:
         return _statements(cell, lines)
-    except _TROUBLE as error:
+    except NotebookError:
+        raise
+    except Exception as error:  # noqa: BLE001
         return _Broken(cell, getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or "it is too deeply nested", source)
 
 
@@ -227,7 +296,9 @@ def _without_magic(line):
 def _statements(cell, lines) -> list[_Statement]:
     source = "\n".join(lines)
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as IPython allows it
-    nodes = compile(source, "cell", "exec", flags, dont_inherit=True).body
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the student's strings; whoever grades can do nothing about them
+        nodes = compile(source, "cell", "exec", flags, dont_inherit=True).body
     if len(nodes) > MOST_STATEMENTS:
         raise NotebookError(f"Cell {cell} has more than {MOST_STATEMENTS} statements. Keep data in files, not in cells.")
     found = []
@@ -251,7 +322,9 @@ def _text(node, before, lines) -> list[str]:
 def _names(node) -> tuple[frozenset[str], frozenset[str]]:
     """Return the global names that a statement binds and reads, as the compiler sees them."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    code = compile(ast.Module([node], []), "cell", "exec", flags, dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(ast.Module([node], []), "cell", "exec", flags, dont_inherit=True)
     binds = {i.argval for i in dis.get_instructions(code) if i.opname in _BINDS}
     reads, inner = set(), [code]
     while inner:
@@ -291,9 +364,10 @@ def _reachable(statements, functions) -> list[_Statement]:
         name = open_names.pop()
         needed.add(name)
         for statement in by_name.get(name, []):
-            chosen.add(id(statement))
-            # A shadowed "x" must not be looked up again: each name once.
-            open_names |= (statement.reads | statement.binds) - needed
+            if id(statement) not in chosen:
+                chosen.add(id(statement))
+                # A shadowed "x" must not be looked up again: each name once.
+                open_names |= (statement.reads | statement.binds) - needed
     return [s for s in able if id(s) in chosen]
 
 
@@ -335,9 +409,10 @@ class _Source:
 
     def replace_broken(self, broken: _Broken, functions: list[str], bound: set[str]) -> Iterator[str]:
         """Say which graded functions a cell that cannot be read defines; calling one without another definition says so too."""
-        for name in functions:
-            if not re.search(rf"^\s*(?:async\s+)?def\s+{name}\b", broken.text, re.MULTILINE):
-                continue
+        defined = [name for name in functions if re.search(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+{name}\b", broken.text, re.MULTILINE)]
+        if broken.message == _TOO_MUCH and not defined:
+            yield f"Cell {broken.cell} was left out: {_TOO_MUCH}."
+        for name in defined:
             problem = f"cell {broken.cell}, line {broken.line}: {sentence_of(broken.message, 200)}"
             yield f"Cell {broken.cell} defines {name}, but cannot be read (line {broken.line}: {sentence_of(broken.message, 200)})."
             if name not in bound:

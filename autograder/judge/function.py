@@ -26,6 +26,7 @@ class Judgement:
 
     ``failed`` maps a check to its first problem and the example that shows it; ``passing`` and ``failing`` list the
     examples on which the function computes the right thing or not; ``seen`` holds what it gave, for the diagnosis.
+    ``own_forward`` says that it is right only for the student's own forward, which is wrong.
     """
 
     exercise: Exercise
@@ -34,6 +35,7 @@ class Judgement:
     passing: list[Example] = field(default_factory=list)
     failing: list[Example] = field(default_factory=list)
     written: bool = True
+    own_forward: bool = False
     undecided: str = ""
     remark: str = ""
     seen: list[Seen] = field(default_factory=list)
@@ -46,6 +48,11 @@ class Judgement:
     def passed(self) -> bool:
         """Whether everything holds."""
         return self.written and not self.failed
+
+    @property
+    def right(self) -> bool:
+        """Whether everything holds by the contract, not only for a forward that is wrong."""
+        return self.passed and not self.own_forward and not self.undecided
 
     def fail(self, check: str, sentence: str, example: Example | None = None, problem: Problem | None = None) -> None:
         """Note the first problem of a check."""
@@ -129,6 +136,7 @@ def _without_forward(exercise, head, seen, session, judgement):
         judgement.reached.add("runs")
         judgement.fail("runs", f"{exercise.function} cannot be judged until {head.function} runs")
     elif not exercise.wrt:
+        judgement.remark = f"{exercise.function} cannot be judged until {head.function} is right"
         for s in seen:
             for problem in s.problems(exercise):
                 if problem.check != "values":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from autograder.cases.store import Example
+from autograder.judge.compare import a_type
 from autograder.judge.function import Judgement
-from autograder.judge.script import read, results, script
+from autograder.judge.script import Results, read, results, script
 from autograder.judge.session import SPARE, Session, Stopped
 from autograder.sandbox.steps import Answer, Step
-from autograder.spec import Assignment, Exercise
+from autograder.spec import Assignment, Exercise, Many, Number, extent, kind
 from autograder.tree import count
 
 #: What our code raises on values of another kind than it expects. Nothing that the kit raises of itself is among them.
@@ -17,7 +21,7 @@ UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
 
 
 class Raised(Exception):
-    """The student's function raised while a law called it; the message says what."""
+    """The student's function raised while a law called it, or returned what has not the right shape; the message says what."""
 
 
 class Call:
@@ -31,10 +35,8 @@ class Call:
         inputs = {**case, **changes}
         found = read(self.group, inputs, self._run(script(self.group, inputs), 64 * count(inputs)))
         named = {}
-        for function, outcome in found.items():
-            if outcome.error:
-                raise Raised(f"{function} raised {outcome.error.type}: {outcome.error.message}")
-            named |= outcome.values
+        for exercise in self.group:
+            named |= _named(exercise, inputs, found[exercise.function])
         return named
 
     def plain(self, function: str, *args):
@@ -49,10 +51,8 @@ class Call:
             return tuple(named[name] for name in exercise.gives)
         options = {"keep": True, "cache": True, "send": tuple(range(len(exercise.gives)))} if exercise.cache else {}
         (answer,) = self._run([Step(function, args, **options)], 64 * count(args))
-        outcome = results(exercise, answer)
-        if outcome.error:
-            raise Raised(f"{function} raised {outcome.error.type}: {outcome.error.message}")
-        values = tuple(outcome.values.values())
+        inputs = dict(zip(exercise.takes, args, strict=False))  # a last argument may be left out
+        values = tuple(_named(exercise, inputs, results(exercise, answer)).values())
         return values[0] if len(values) == 1 else values
 
     def count(self, function: str, *args) -> int:
@@ -69,6 +69,75 @@ class Call:
             return self.session.run([steps], cap + SPARE)[0]
         except Stopped as stopped:
             raise Raised(stopped.detail) from None
+
+
+# ---------------------------------------------------------------------------------------------------- shapes
+
+
+def _named(exercise: Exercise, inputs: Mapping, outcome: Results) -> dict:
+    """Return the named results of a call; :class:`Raised` where there are none, or where NumPy would stretch one of them."""
+    if outcome.error:
+        raise Raised(f"{exercise.function} raised {outcome.error.type}: {outcome.error.message}")
+    known = _lengths(exercise.inputs, inputs)
+    for name, value in outcome.values.items():
+        if sentence := next(_misshapen(exercise.gives[name], name, value, known), None):
+            raise Raised(f"{exercise.function}: {sentence}")
+    return outcome.values
+
+
+def _lengths(kinds: Mapping, inputs: Mapping) -> dict[str, int]:
+    """Return how long every axis of the inputs is, ``{"N": 3, "4H": 24}``, where they agree."""
+    said = defaultdict(set)
+    for axis, length in _axes(kinds, inputs):
+        said[axis].add(length)
+    return {axis: lengths.pop() for axis, lengths in said.items() if len(lengths) == 1}
+
+
+def _axes(declared, value) -> Iterator[tuple[str, int]]:
+    if isinstance(declared, Mapping):
+        for name in declared.keys() & value.keys():
+            yield from _axes(declared[name], value[name])
+    elif isinstance(declared, Many):
+        yield declared.count, len(value)
+        for item in value:
+            yield from _axes(kind(declared.kind), item)
+    elif isinstance(value, np.ndarray):
+        yield from zip(getattr(declared, "shape", "").split(), value.shape, strict=False)
+
+
+def _misshapen(declared, path: str, value, known: Mapping[str, int]) -> Iterator[str]:
+    """Yield what is wrong with the form of a result; an axis that does not follow from the inputs may be of any length."""
+    if isinstance(declared, Mapping):
+        if not isinstance(value, dict) or value.keys() != declared.keys():
+            yield f"{path} should be a dict with the keys {', '.join(declared)}"
+            return
+        for key, inner in declared.items():
+            yield from _misshapen(inner, f"{path}[{key!r}]", value[key], known)
+    elif isinstance(declared, Many):
+        if not isinstance(value, list | tuple) or len(value) != known.get(declared.count, len(value)):
+            yield f"{path} should be a list of {known.get(declared.count, declared.count)}"
+            return
+        for index, item in enumerate(value):
+            yield from _misshapen(kind(declared.kind), f"{path}[{index}]", item, known)
+    elif not isinstance(value, np.ndarray | np.generic | int | float):
+        yield f"{path} is {a_type(value)}, but should be {'one number' if isinstance(declared, Number) else 'an array'}"
+    else:
+        wanted = tuple(_length(axis, known) for axis in getattr(declared, "shape", "").split())
+        if len(wanted) != np.ndim(value) or any(a != b for a, b in zip(wanted, np.shape(value), strict=True) if isinstance(a, int)):
+            yield f"{path} has shape {np.shape(value)}, but should have {wanted}"
+
+
+def _length(axis: str, known: Mapping[str, int]) -> int | str:
+    """Return how long an axis has to be; its name where that does not follow from the inputs."""
+    if axis in known:
+        return known[axis]
+    try:
+        return extent(axis, known)
+    except KeyError:
+        return axis
+
+
+# ------------------------------------------------------------------------------------------------------ laws
 
 
 def try_laws(assignment: Assignment, group: tuple[Exercise, ...], examples: list[Example], session: Session, judgements: Mapping[str, Judgement]) -> None:

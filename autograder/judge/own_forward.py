@@ -37,8 +37,9 @@ def judge_on_own_forward(group: tuple[Exercise, ...], examples: list[Example], s
         judgement = judgements[exercise.function]
         if not exercise.wrt or not judgement.written or "exists" in judgement.failed or not failing:
             continue
-        right, bad = (sum(map(_telling, some)) for some in (judgement.passing, judgement.failing))
-        if right and right >= bad:
+        if any(_telling(e) and e.ordinary for e in judgement.failing):
+            continue  # wrong where the forward is right, and not by chance
+        if any(map(_telling, judgement.passing)):
             _excuse(judgement)
             continue
         verdicts = [_verdict(group, exercise, example, session) for example in _few(failing, exercise)]
@@ -65,12 +66,11 @@ def _conclude(exercise, verdicts, judgement):
     elif decided:
         _excuse(judgement)
         judgement.reached |= {"runs", "shape", "finite", "values"}
+        judgement.own_forward = True
         judgement.remark = f"right for your own {exercise.forward.function}, which is not right itself yet"
-    elif verdicts and not judgement.failed:
-        judgement.undecided = "own forward"
-    elif not judgement.passing:
+    else:
         judgement.reached.add("runs")
-        judgement.fail("runs", f"{exercise.function} cannot be judged until {exercise.forward.function} runs")
+        judgement.fail("runs", f"{exercise.function} cannot be judged until {exercise.forward.function} {'is right' if verdicts else 'runs'}")
 
 
 def _few(failing, exercise):

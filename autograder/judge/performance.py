@@ -27,12 +27,18 @@ LOOP_EXPONENT, LOOP_PER_ELEMENT = 0.3, 1.0
 #: The sequential test on the ratio of CPU times: at least and at most this many pairs, and its width in deviations.
 PAIRS, MOST_PAIRS, WIDTH, LEAST_SPREAD = 3, 9, 3.5, 0.12
 
+#: What is undecided after all pairs passes if its median is within this factor of what is allowed, and its best pair allowed.
+NEAR = 2.0
+
 #: Where processors are shared, the kernel charges a process nothing while it gives back time that the machine had lost. Our
 #: solution never takes less than this many CPU seconds; and who seems slow is measured again so many seconds later.
 LEAST_CPU, MOMENT = 5e-5, 0.2
 
 #: Peak memory at two sizes may grow by this much more than our solution's, plus a floor for what allocators round to.
 MEMORY_FACTOR, MEMORY_FLOOR_KIB = 4.0, 2048
+
+#: What a submission holds before it is measured is not counted, up to so much more than our solution holds.
+BALLAST_KIB = 128 << 10
 
 
 class Bench:
@@ -81,7 +87,7 @@ def vectorised(bench: Bench, cost: Cost, session: Session) -> str | None:
 
 
 def speed(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
-    """Return a sentence when the CPU time is twice found surely above the allowed ratio to our solution's; undecided passes."""
+    """Return a sentence when the CPU time is twice found above the allowed ratio to our solution's; what is near it passes."""
     sentence = _speed(bench, cost, session, ours, 1)
     if sentence is None:
         return None
@@ -91,14 +97,9 @@ def speed(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | No
 
 def _speed(bench, cost, session, ours, first):
     ratios: list[float] = []
-    calls, verdict = cost.calls, None
+    verdict = None
     for repetition in range(first, first + MOST_PAIRS):
-        group, inputs, batch = bench.scripts(cost, repetition, calls=calls)
-        ratio, same = _pair(group, inputs, batch, session, ours)
-        if not same and calls > 1 and len(group) > 1:  # a backward may use up its cache: then once has to be enough
-            calls = 1
-            group, inputs, batch = bench.scripts(cost, repetition)
-            ratio, same = _pair(group, inputs, batch, session, ours)
+        ratio, same = _pair(*bench.scripts(cost, repetition, calls=cost.calls), session, ours)
         if not same:
             return f"{cost.function} gives another result on the larger inputs of the speed measurement"
         if ratio is not None:
@@ -106,7 +107,7 @@ def _speed(bench, cost, session, ours, first):
         verdict = decide(ratios, cost.speed)
         if verdict is not None:
             break
-    if verdict is False:
+    if verdict is False or (verdict is None and far(ratios, cost.speed)):
         return f"{cost.function} takes {math.exp(median(map(math.log, ratios))):.0f} times as long as ours; {cost.speed:g} times is allowed"
     return None
 
@@ -122,6 +123,14 @@ def decide(ratios: list[float], threshold: float) -> bool | None:
     if middle + margin < math.log(threshold):
         return True
     return False if middle - margin > math.log(threshold) else None
+
+
+def far(ratios: list[float], threshold: float) -> bool:
+    """Return True when ratios that scatter too much for `decide` are no noise around an allowed one.
+
+    Noise seldom spares no pair at all, and does not carry half of the pairs far above; a clock that stood still says nothing.
+    """
+    return len(ratios) >= PAIRS and (min(ratios) > threshold or median(ratios) > NEAR * threshold)
 
 
 class Unmeasured(Exception):
@@ -167,26 +176,44 @@ def _alike(theirs, ours) -> bool:
 def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
     """Return a sentence when peak memory at the larger size is far above our solution's."""
     sizes = {cost.memory: 2 * cost.sizes[cost.memory]}
-    theirs = min(_growth(session, bench, cost, sizes, repetition) for repetition in (1, 2))
+    levels = [_levels(session, bench, cost, sizes, repetition) for repetition in (1, 2)]
     try:
-        mine = min(_growth(ours, bench, cost, sizes, repetition) for repetition in (1, 2))
+        our_levels = [_levels(ours, bench, cost, sizes, repetition) for repetition in (1, 2)]
     except (Raised, Exhausted) as trouble:
         raise Unmeasured from trouble
+    most = max(base for base, _ in our_levels) + BALLAST_KIB
+    theirs = min(peak - min(base, most) for base, peak in levels)
+    mine = min(peak - base for base, peak in our_levels)
     if theirs > MEMORY_FACTOR * mine + MEMORY_FLOOR_KIB:
         return f"{cost.function} needs {theirs / 1024:.0f} MiB at {cost.memory} = {sizes[cost.memory]}, ours {mine / 1024:.0f} MiB: does something grow faster than {cost.memory}?"
     return None
 
 
-def _growth(session, bench, cost, sizes, repetition):
-    group, inputs, batch = bench.scripts(cost, 100 + repetition, **sizes)
+def _levels(session, bench, cost, sizes, repetition):
+    """Return ``(base, peak)`` of one call in a fresh process, in KiB.
+
+    The base is what the process holds before or after the call, whichever is less: what the call has freed was no part of it.
+    A small call comes first, since the first one may load and drop things.
+    """
     session.renew()
+    _checked(session, cost, *bench.scripts(cost, 100, **{symbol: min(size, 6) for symbol, size in cost.sizes.items()}))
     worker = _worker(session)
+    before = _held(worker)
+    _checked(session, cost, *bench.scripts(cost, 100 + repetition, **sizes))
+    peak = worker.peak_kib()
+    return min(before, _held(worker)), peak
+
+
+def _held(worker):
     worker.reset_peak()
-    before = worker.peak_kib()
+    return worker.peak_kib()
+
+
+def _checked(session, cost, group, inputs, batch):
+    """Run a batch whose answers do not matter, but for errors."""
     outcome = read(group, inputs, _run(session, batch, inputs))
     if error := next((o.error for o in outcome.values() if o.error), None):
         raise Raised(f"{cost.function} raised {error.type}: {error.message}")
-    return max(worker.peak_kib() - before, 0)
 
 
 def _worker(session):

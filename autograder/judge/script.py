@@ -111,9 +111,10 @@ def _wrong_return(exercise, what):
 
 def argument_name(exercise: Exercise, path: str) -> str:
     """Return ``x`` for ``args[0]`` of a forward, ``dh`` for that of its backward."""
-    index, _, rest = path.removeprefix("args[").partition("]")
-    names = list(exercise.takes)
-    return (names[int(index)] if index.isdigit() and int(index) < len(names) else path) + rest
+    for index, name in enumerate(exercise.takes):
+        if path.startswith(f"args[{index}]"):
+            return name + path.removeprefix(f"args[{index}]")
+    return path
 
 
 def layout_of(example: Example) -> str:

@@ -112,7 +112,7 @@ class Session:
             finally:
                 # What waits or fails while it loads is charged by the wall clock, as gently as a call.
                 took = time.monotonic() - started
-                self.spent += max(min(used, took), took / self.wall, FREE_LOADING) - FREE_LOADING
+                self._charge(max(min(used, took), took / self.wall, FREE_LOADING) - FREE_LOADING)
         return self._worker
 
     def _stopped(self, fault) -> Stopped:
@@ -142,15 +142,18 @@ class Session:
         started = time.monotonic()
         try:
             answers = worker.run(batch, cap_bytes=cap + SPARE, cpu_s=limit, wall_s=self.wall * limit, serve=self.serve if self.served else None)
-            used = (worker.cpu_ns() - before) / 1e9
-            self.spent += used
-            self.clock.student += used
+            # Waiting counts as well, or a function that sleeps could hold the grader for as long as it likes.
+            self._charge(max((worker.cpu_ns() - before) / 1e9, (time.monotonic() - started) / self.wall))
             return answers
         except self.faults as fault:
-            used = max(time.monotonic() - started, 0.0) / (self.wall if fault.kind == "timeout" else 1.0)
-            self.spent += max(min(used, limit), 0.0)
-            self.clock.student += min(used, limit)
+            used = (time.monotonic() - started) / (self.wall if fault.kind == "timeout" else 1.0)
+            self._charge(min(used, limit))
             raise self._stopped(fault) from None
+
+    def _charge(self, seconds: float) -> None:
+        """Take from the budget; by the clock also from that of all other sessions of the submission."""
+        self.spent += seconds
+        self.clock.student += seconds
 
     def run_each(self, scripts: Iterable[list[Step]], cap: int, patience: int = 2) -> list[list[Answer]]:
         """Run scripts one at a time after a batch was stopped, to find the guilty call; after some stops leave out only that."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from hypothesis import HealthCheck, Phase, find, settings
-from hypothesis.errors import NoSuchExample
+from hypothesis.errors import HypothesisException
 
 from autograder.cases.build import group_inputs, plans
 from autograder.cases.oracle import Oracle
@@ -15,14 +15,21 @@ from autograder.cases.plan import Plan, make
 from autograder.cases.store import Example
 from autograder.judge.compare import Problem
 from autograder.judge.seen import COMPUTED, look
-from autograder.judge.session import Exhausted, Session, Stopped
+from autograder.judge.session import Exhausted, KitError, Session, Stopped
 from autograder.spec import Exercise
 
 #: Calls of the student's function while looking and while shrinking; most bugs need 5 to 85.
 EXAMPLES = 120
 
+#: Seconds of the submission's budget that one search may take: a slow function is not called some hundred times.
+SECONDS = 10.0
+
 #: What can be shrunk: failures of one call on its inputs alone.
 SHRINKABLE = COMPUTED
+
+
+class _Ended(BaseException):
+    """The search is over; of :class:`BaseException`, since Hypothesis would call again and again what raises any other."""
 
 
 def smallest(group: tuple[Exercise, ...], exercise: Exercise, check: str, oracle: Oracle, session: Session) -> tuple[Problem, Example] | None:
@@ -30,10 +37,16 @@ def smallest(group: tuple[Exercise, ...], exercise: Exercise, check: str, oracle
     inputs = group_inputs(group)
     pair = tuple(e for e in group if e is group[0] or e is exercise)
     seen: dict[str, tuple[Problem, Example]] = {}
+    last_call = session.spent + SECONDS
 
     def fails(plan: Plan) -> bool:
+        if session.spent > last_call:
+            raise _Ended
         example = _example(group, inputs, plan, oracle)
-        problem = _problem(pair, exercise, check, example, session)
+        try:
+            problem = _problem(pair, exercise, check, example, session)
+        except (Stopped, Exhausted, KitError) as why:
+            raise _Ended from why
         if problem:
             seen["last"] = (problem, example)
         return problem is not None
@@ -47,7 +60,11 @@ def smallest(group: tuple[Exercise, ...], exercise: Exercise, check: str, oracle
             warnings.simplefilter("ignore")
             plan = find(_simple(plans(group[0], inputs)), fails, settings=quiet, random=Random(0))
             fails(plan)
-    except (NoSuchExample, Stopped, Exhausted):
+    except _Ended as ended:
+        if isinstance(ended.__cause__, KitError):
+            raise ended.__cause__ from None
+        return None
+    except HypothesisException:  # nothing found, or a function that is right and wrong on one and the same input
         return None
     return seen.get("last")
 

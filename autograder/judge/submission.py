@@ -151,6 +151,7 @@ class _Grading:
                 self._first(group)
             for group in groups(self.assignment.everything):
                 self._again(group)
+            carry.limit_own_forwards(self.assignment, self.judgements)
             for exercise in self.assignment.exercises:
                 yield self._function(exercise)
             if self.assignment.performance:
@@ -249,8 +250,8 @@ class _Grading:
 
     @property
     def passed(self) -> set[str]:
-        """Names of the functions that passed, carried or not."""
-        return {name for name, judgement in self.judgements.items() if judgement.passed}
+        """Names of the functions that are right, carried or not."""
+        return {name for name, judgement in self.judgements.items() if judgement.right}
 
     def _unwritten(self, functions) -> list[str]:
         return [name for name in functions if not self.judgements[name].written or "exists" in self.judgements[name].failed]
@@ -261,6 +262,8 @@ class _Grading:
         if refusal := self._refusal(names, names):
             return self._entry("performance", performance.points, *refusal)
         checks = [row for cost in performance.costs for row in self._measured(cost)]
+        if not any(ok is not None for _, ok, _ in checks):
+            checks.append(("runs", False, "none of the functions that are measured is right by itself"))
         return self._entry("performance", performance.points, None, checks)
 
     def _measured(self, cost):

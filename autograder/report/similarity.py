@@ -28,8 +28,9 @@ ENOUGH, ALIKE = 15, 0.5
 #: Only pairs that share this many fingerprints which few others have are looked at; more pairs than ``MOST_PAIRS`` nobody reads.
 RARE, FEW, MOST_PAIRS = 3, 30, 100
 
-#: Tokens of one submission that are looked at.
-LONGEST = 50_000
+#: Tokens and characters of one submission, and characters of one line, that are looked at: what is not closed takes the
+#: tokenizer a time that grows with the square of the line.
+LONGEST, MOST_TEXT, LONGEST_LINE = 50_000, 100_000, 1_000
 
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
 _STRING = '""'
@@ -102,7 +103,8 @@ def _lines(source) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the logical lines as tokens, without comments and docstrings, and the function at whose left edge each stands."""
     function, line, left_edge = "", [], True
     try:
-        for count, token in enumerate(tokenize.generate_tokens(io.StringIO(source).readline)):
+        text = "".join(line if len(line) <= LONGEST_LINE else "\n" for line in source[:MOST_TEXT].splitlines(keepends=True))
+        for count, token in enumerate(tokenize.generate_tokens(io.StringIO(text).readline)):
             if count > LONGEST:
                 return
             if token.type == tokenize.NEWLINE and line:

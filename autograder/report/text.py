@@ -10,6 +10,9 @@ from collections.abc import Iterable
 #: Control, format (bidi, zero width), surrogate, private and unassigned characters, line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
+#: The end of a file name that was made harmless; some file systems do not tell small letters from capitals.
+_HASHED = re.compile(r"-[0-9a-f]{16}\Z", re.IGNORECASE)
+
 #: Characters at the start of a cell that a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 
@@ -42,11 +45,14 @@ def sentence_of(text: str, longest: int = 500) -> str:
 
 
 def file_name(student: str) -> str:
-    """Return a file name without suffix for a student: the name itself where it is harmless, else with a hash."""
+    """Return a file name without suffix for a student: the name itself where it is harmless, else with a hash.
+
+    A name that looks as if it had a hash gets one too, so that nobody can choose the file of somebody else.
+    """
     safe = re.sub(r"[^\w.@+,= -]", "_", student)
-    if safe == student and len(safe.encode()) <= 200 and not safe.startswith((".", "-", " ")) and not safe.endswith((".", " ")):
+    if safe == student and not _HASHED.search(safe) and len(safe.encode()) <= 200 and not safe.startswith((".", "-", " ")) and not safe.endswith((".", " ")):
         return safe
-    return f"{safe.strip('.- ')[:60] or 'student'}-{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"{safe.strip('.- ')[:60] or 'student'}-{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def cell(value: object) -> object:

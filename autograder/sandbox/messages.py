@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 from . import wire
@@ -12,6 +13,11 @@ _STEP_DEFAULTS = (False, "C", (), False, False, None, (), 1)
 _MAX_NAMES = 10_000
 _MAX_PATHS = 100
 _MAX_NAME = 400
+
+#: Where arrays are among the arguments or results. The first index is a number; a key further in may be any text.
+_PLACE = r"{}\[(0|[1-9][0-9]{{0,3}})\](?:\[.*)?"
+_CHANGED = re.compile(_PLACE.format("args"), re.DOTALL)
+_SHARED = re.compile(f"({_PLACE.format('out')})~({_PLACE.format('(args|out)')})", re.DOTALL)
 
 
 class Prepared:
@@ -96,8 +102,8 @@ def _answer_of(fields: object, step: Step) -> Answer:
     answer = Answer(
         value=fields[1],
         error=None if error is None else error_of(error),
-        changed=_paths(changed),
-        shared=_paths(shared),
+        changed=tuple(_changed(path, len(step.args)) for path in _paths(changed)),
+        shared=tuple(_shared(path, len(step.args), returned) for path in _paths(shared)),
         bytecodes=_count(bytecodes),
         returned=returned,
         back=back,
@@ -152,6 +158,22 @@ def printable(text: str) -> str:
 def _paths(tree: object) -> tuple[str, ...]:
     _need(type(tree) is tuple and len(tree) <= _MAX_PATHS, "not a list of arguments")
     return tuple([_name(path) for path in tree])
+
+
+def _changed(path: str, args: int) -> str:
+    found = _CHANGED.fullmatch(path)
+    _need(found is not None and int(found[1]) < args, "not the place of an argument")
+    return path
+
+
+def _shared(path: str, args: int, returned: int | str) -> str:
+    """Check a pair of places; the mark between them is replaced where it is part of a key."""
+    found = _SHARED.fullmatch(path)
+    _need(found is not None, "not a pair of places")
+    one, first, other, which, second = found.groups()
+    outs = returned if type(returned) is int else 1
+    _need(int(first) < outs and int(second) < (args if which == "args" else outs), "not places of an argument or a result")
+    return f"{one.replace('~', '-')}~{other.replace('~', '-')}"
 
 
 def _name(text: object) -> str:

@@ -66,7 +66,7 @@ class Step:
     back : tuple of int
         Positions of arguments to send back as they are after the call, for functions that work in place.
     repeat : int
-        Call that many times with the same arguments, for a measurement; the last value counts.
+        Run the script that many times, with arguments of the same sizes, for a measurement; the last turn counts.
     """
 
     fn: str

@@ -10,9 +10,13 @@ import pytest
 
 from autograder import ours, paths
 from autograder.cases import store
+from autograder.cases.oracle import Oracle
 from autograder.exercises import load
-from autograder.judge import carry, loading, performance, selfcheck, words
-from autograder.judge.session import BUDGET_CPU, Exhausted, KitError, Session, Stopped
+from autograder.judge import carry, loading, performance, selfcheck, shrink, words
+from autograder.judge.laws import Call, Raised
+from autograder.judge.milestone import run_milestone
+from autograder.judge.script import argument_name
+from autograder.judge.session import BUDGET_CPU, Disturbed, Exhausted, KitError, Session, Stopped
 from autograder.judge.submission import Grader
 from autograder.judge.verdicts import bonus_result
 from autograder.sandbox import sources
@@ -135,6 +139,48 @@ def test_an_endless_function_is_stopped_and_the_others_are_judged():
     assert verdicts["clip_global_norm"].verdict == "passed"
 
 
+def test_an_argument_is_told_by_its_name():
+    step = RNN.exercise("rnn_step_forward")
+    assert [argument_name(step, path) for path in ("args[1]", "args[0]['a']")] == ["h_prev", "x['a']"]
+    assert [argument_name(step, path) for path in ("args[99]['a']", "args[\u00b2]", "args")] == ["args[99]['a']", "args[\u00b2]", "args"]
+
+
+# ------------------------------------------------------------------------------------------- shapes in later calls
+
+STRETCHED = "\n_right = {0}\ndef {0}(*args):\n    {1}, out = _right(*args)\n    {2}\n    return {1}, out\n"
+
+
+def test_what_a_law_is_given_has_the_right_shape():
+    source = edited(append=STRETCHED.format("masked_cross_entropy", "loss", "out = out[:1, :, :1] if abs(args[0].mean()) > 900 and args[0].std() < 30 else out"))
+    (problem,) = check(source, "masked_cross_entropy")["masked_cross_entropy"].problems
+    assert problem.name == "ignores a shift of all scores"
+    assert problem.sentence == "masked_cross_entropy: dscores has shape (1, 5, 1), but should have (3, 5, 11)"
+
+
+def test_what_a_training_run_is_given_has_the_right_shape():
+    source = edited(append=STRETCHED.format("char_lm_loss", "loss", "out['Wh'] = out['Wh'][None]"))
+    done = run_milestone(RNN, BANK.milestone, Session(lambda: Here({"rnn": source}), (Fault,)))
+    assert done == [("follows the reference", "char_lm_loss: grads['Wh'] has shape (1, 64, 64), but should have (64, 64)")]
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ("0.0, {'Wx': Wx}", "grads should be a dict with the keys embedding, Wx, Wh, b, Wy, by"),
+        ("np.zeros(3), params", "loss has shape (3,), but should have ()"),
+        ("[], params", "loss is a list, but should be one number"),
+        ("0.0, params | {'b': None}", "grads['b'] is None, but should be an array"),
+    ],
+)
+def test_other_forms_are_told_apart(result, says):
+    source = f"import numpy as np\nWx = np.zeros(1)\ndef char_lm_loss(params, ids, targets, mask):\n    return {result}\n"
+    case = next(e for e in BANK.groups["char_lm_loss"] if e.name == "typical").inputs
+    call = Call(RNN, Session(lambda: Here({"rnn": source}), (Fault,)))
+    with pytest.raises(Raised) as raised:
+        call.plain("char_lm_loss", *case.values())
+    assert str(raised.value) == f"char_lm_loss: {says}"
+
+
 # -------------------------------------------------------------------------------------------- carrying forward
 
 
@@ -193,7 +239,7 @@ class Runner:
         self.used += self.seconds
         if self.fault:
             raise self.fault
-        return [[Answer(1) for _ in script] for script in batch]
+        return [[Answer(1) for _ in script] for script in getattr(batch, "batch", batch)]
 
     def cpu_ns(self):
         return int(self.used * 1e9)
@@ -208,6 +254,19 @@ def test_the_budget_of_a_submission_ends_it():
         session.run([[Step("f", ())]], 0)
     with pytest.raises(Exhausted):
         session.run([[Step("f", ())]], 0)
+
+
+def test_waiting_uses_up_the_budget_of_every_session_of_a_submission():
+    class Sleeper(Runner):
+        def run(self, batch, **options):
+            time.sleep(0.01)
+            return super().run(batch, **options)
+
+    session = Session(Sleeper, (Fault,), wall=0.01 / BUDGET_CPU)
+    session.run([[Step("f", ())]], 0)
+    for each in (session, Session(Sleeper, (Fault,), spent=session.clock.student)):
+        with pytest.raises(Exhausted):
+            each.run([[Step("f", ())]], 0)
 
 
 def test_a_fault_of_the_submission_and_one_of_the_kit():
@@ -250,6 +309,33 @@ def test_a_submission_whose_process_was_ended_by_somebody_else_is_judged_again(m
     monkeypatch.setattr(Killed, "left", 100)
     with pytest.raises(KitError):
         grader.grade({"rnn": SOURCE})
+
+
+# -------------------------------------------------------------------------------------------------- shrinking
+
+
+def smallest(spawn, check="values"):
+    exercise = RNN.exercise("clip_global_norm")
+    session = Session(spawn, (Fault,))
+    return session, shrink.smallest((exercise,), exercise, check, Oracle("rnn"), session)
+
+
+@pytest.mark.parametrize("period", [2, 3, 7])
+def test_a_function_that_is_wrong_now_and_then_is_no_fault_of_ours(period):
+    now_and_then = STRETCHED.format("clip_global_norm", "clipped", f"calls.append(0); out += len(calls) % {period} == 0") + "calls = []\n"
+    smallest(lambda: Here({"rnn": SOURCE + now_and_then}))
+
+
+def test_shrinking_hides_no_fault_of_ours(monkeypatch):
+    monkeypatch.setattr(Killed, "left", 1)
+    with pytest.raises(Disturbed):
+        smallest(lambda: Killed({"rnn": SOURCE}))
+
+
+def test_shrinking_a_slow_function_ends_early():
+    session, found = smallest(lambda: Runner(seconds=shrink.SECONDS / 2.5), "runs")
+    assert found is None
+    assert session.spent < 2 * shrink.SECONDS
 
 
 # ------------------------------------------------------------------------------------------------ performance

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autograder.course import notebook
-from autograder.course.notebook import NotebookError, extract, where
+from autograder.course.notebook import NotebookError, extract, extract_script, where
 
 MARK = "GUARD "
 
@@ -157,3 +157,59 @@ def test_code_made_to_break_a_parser_breaks_only_its_cell(cell):
 
 def test_a_notebook_that_defines_nothing_gives_an_empty_module():
     assert extract(book("x = 1"), ["f"]) == notebook.Notebook("", [], ())
+
+
+DEEP = "x = [" + "a " + "for a in a " * 60_000 + "]"
+
+
+def test_a_cell_that_crashes_the_compiler_costs_only_itself():
+    made = extract(book("def g():\n    return 2", DEEP, "def f():\n    return g()"), ["f"])
+    assert made.source == "def g():\n    return 2\ndef f():\n    return g()\n"
+    assert made.notes == ("Cell 2 was left out: it is nested too deeply, or takes too long to be read. Write it in several statements.",)
+
+
+def test_a_function_in_a_cell_that_crashes_the_compiler_says_so():
+    made = extract(book("def f():\n    return 1\n" + DEEP), ["f"])
+    with pytest.raises(SyntaxError, match="cell 1, line 1: it is nested too deeply"):
+        exec(made.source + "f()")
+    assert made.notes == ("Cell 1 defines f, but cannot be read (line 1: it is nested too deeply, or takes too long to be read. Write it in several statements).",)
+
+
+def test_a_long_cell_is_read_and_one_with_a_mistake_says_where():
+    table = "TABLE = [" + "1, " * 10_000 + "]\n"
+    assert len(extract(book(table + "def f():\n    return len(TABLE)"), ["f"]).source) > 30_000
+    assert extract(book(table + "def f(:\n"), ["f"]).notes[0].startswith("Cell 1 defines f, but cannot be read (line 2: ")
+
+
+def test_only_so_many_long_cells_are_tried(monkeypatch):
+    monkeypatch.setattr(notebook, "_trouble", lambda source: None)
+    long = "#" * (notebook.HARMLESS + 1)
+    extract(book(*[long] * notebook.MOST_LONG), ["f"])
+    with pytest.raises(NotebookError, match="more than 8 cells of more than 10000 characters. Keep data in files"):
+        extract(book(*[long] * (notebook.MOST_LONG + 1)), ["f"])
+
+
+def test_empty_lines_before_what_cannot_be_read_take_no_time():
+    assert extract(book("(" + "\n" * 200_000 + "x"), ["f"]).source == ""
+
+
+def test_one_statement_that_binds_many_names_takes_no_time():
+    names = [f"a{i}" for i in range(30_000)]
+    assert extract(book(" = ".join(names) + " = 1\ndef f():\n    return a1"), ["f"]).notes == ()
+
+
+@pytest.mark.parametrize("char", ["\r", "\f", "\v", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\r\n", ""])
+def test_lines_of_a_script_are_those_of_the_compiler(char):
+    assert "return 1" in extract_script(f"#{char}\ndef f():\n    return 1\n", ["f"]).source
+    extract_script(f"#{char}import x", ["f"])
+    extract_script(char, ["f"])
+
+
+def test_what_nobody_has_thought_of_is_a_notebook_that_cannot_be_read(monkeypatch):
+    monkeypatch.setattr(notebook, "_reachable", lambda *_: 1 / 0)
+    with pytest.raises(NotebookError, match=r"‘rnn.ipynb’ cannot be read \(ZeroDivisionError\)"):
+        extract(book("x = 1"), ["f"], "rnn.ipynb")
+
+
+def test_warnings_of_the_compiler_are_not_for_who_grades():
+    assert extract(book("def f():\n    return '\\d' is 1"), ["f"]).notes == ()

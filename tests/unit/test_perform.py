@@ -131,6 +131,30 @@ def test_a_step_can_be_repeated():
     assert one("n = 0\ndef f():\n    global n\n    n += 1\n    return n", repeat=3).value == 3
 
 
+def test_every_turn_of_a_repeated_step_has_other_numbers_in_other_arrays_and_the_last_has_those_of_the_step():
+    source = "seen = []\ndef f(x, ids):\n    seen.append((x, ids))\n    return seen"
+    turns = one(source, X, np.arange(3), repeat=3).value
+    assert [x.ravel().tolist() for x, _ in turns] == [[1, 2, 3, 4, 5, 0], [2, 3, 4, 5, 0, 1], [0, 1, 2, 3, 4, 5]]
+    assert all(ids.tolist() == [0, 1, 2] for _, ids in turns)
+
+
+def test_every_turn_has_a_cache_of_its_own_which_may_be_used_up():
+    answers = run("def f(x): return x.sum(), [x]\ndef g(c): return c.pop()", Step("f", (X,), repeat=4, keep=True), Step("g", (Ref(0, -1),), repeat=4))
+    assert np.array_equal(answers[1].value, X)
+
+
+def test_what_is_changed_in_place_is_copied_once_for_all_turns():
+    source = "tables = []\ndef f(x):\n    tables.append(x)\n    x += 1\n    return len(tables), len({id(table) for table in tables})"
+    answer = one(source, X, repeat=4, back=(0,))
+    assert answer.value == (4, 2)
+    assert np.array_equal(answer.back[0], X + 1)
+
+
+@pytest.mark.parametrize(("body", "kind"), [("return 1 / (len(seen) - 2)", "ZeroDivisionError"), ("raise SystemExit", "SystemExit")])
+def test_what_is_raised_in_a_turn_counts(body, kind):
+    assert one(f"seen = []\ndef f(x):\n    seen.append(x)\n    {body}", X, repeat=3).error.type == kind
+
+
 # --- what is noticed -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("body", "args", "changed"),
@@ -216,6 +240,12 @@ def test_bytecodes_are_counted_outside_of_the_kit_only():
 )
 def test_a_loop_is_counted_wherever_it_hides(loop):
     few, many = (one(f"def f(n):\n    {loop}", n, count=True).bytecodes for n in (10, 110))
+    assert many - few >= 100
+
+
+def test_a_loop_that_takes_the_name_of_a_file_of_the_kit_is_counted():
+    source = f"loop = {{}}\nexec(compile('def f(n):\\n    for i in range(n): pass', {perform.__code__.co_filename!r}, 'exec'), loop)\ndef f(n): loop['f'](n)"
+    few, many = (one(source, n, count=True).bytecodes for n in (10, 110))
     assert many - few >= 100
 
 

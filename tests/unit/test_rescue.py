@@ -51,3 +51,8 @@ def test_what_cannot_be_saved_stays_as_it_was(source):
 
 def test_a_notebook_has_been_cut_down_already():
     assert not attempt(FUNCTION, cells={"rnn": [(1, 1)] * 5}).loaded
+
+
+@pytest.mark.parametrize("source", ["#\rimport x", "x = [" + "a " + "for a in a " * 60_000 + "]\n" + FUNCTION])
+def test_a_script_that_the_compiler_counts_or_bears_otherwise_is_no_fault_of_the_kit(source):
+    assert attempt(source).messages == ["it could not be loaded."]

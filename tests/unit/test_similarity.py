@@ -65,3 +65,12 @@ def test_a_huge_file_takes_no_time_to_speak_of():
 def test_the_same_class_gives_the_same_pairs():
     sources = {**RIGHT, "copy": renamed(RIGHT["objects"])}
     assert similar(sources, STUB) == similar(dict(reversed(sources.items())), STUB)
+
+
+@pytest.mark.parametrize("wild", ["'\\" * 200_000, "('\\\n" * 50_000, "'''\n" + "a\n" * 200_000])
+def test_what_the_tokenizer_cannot_bear_is_not_looked_at(wild):
+    assert similar({"wild": wild, "tame": RIGHT["closures"]}, STUB) == []
+
+
+def test_a_long_line_does_not_hide_a_copy():
+    assert pairs({**RIGHT, "copy": "TABLE = [" + "1, " * 1_000 + "]\n" + RIGHT["closures"]})

@@ -1,6 +1,7 @@
 """What students hand in: every kind of it ends in a source or in one clear line, and nothing is followed or run."""
 
 import hashlib
+import json
 import os
 
 import pytest
@@ -186,3 +187,26 @@ def test_file_names_of_students_are_harmless_and_distinct(name):
     assert not safe.startswith((".", "-"))
     assert len(safe.encode()) < 240
     assert safe == file_name(shown(name)) != file_name(shown(name) + "_")
+
+
+def test_nobody_can_choose_the_file_name_of_somebody_else():
+    theirs = file_name("X!")
+    assert theirs.startswith("X_-")
+    assert len({name.casefold() for name in (theirs, file_name(theirs), file_name(theirs.upper()), file_name(file_name(theirs)))}) == 4
+
+
+@pytest.mark.parametrize("name", ["ann", "Ann Lee", "a.b", "X_-61d6ea9c", "group-7_b"])
+def test_ordinary_names_are_file_names_as_they_are(name):
+    assert file_name(name) == name
+
+
+def test_names_that_differ_in_capitals_only_are_one_student(tmp_path):
+    put(tmp_path, {"ann/rnn.py": "x = 1", "Ann.py": "x = 2"})
+    assert "There are 2 submissions of this student" in problem(tmp_path, "Ann")
+
+
+def test_a_notebook_that_crashes_the_compiler_does_not_hurt_the_others(tmp_path):
+    deep = json.dumps({"cells": [{"cell_type": "code", "source": "x = [a " + "for a in a " * 60_000 + "]"}]})
+    put(tmp_path, {"ann/rnn.ipynb": deep, "bob/rnn.ipynb": NOTEBOOK})
+    assert found(tmp_path)["bob"].files == {"rnn": "def sample():\n    return 1\n"}
+    assert "nested too deeply" in read(tmp_path / "ann" / "rnn.ipynb", RNN).notes[0]

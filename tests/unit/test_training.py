@@ -33,6 +33,13 @@ def test_a_gradient_of_an_unknown_parameter_is_refused():
         Adam(params, 0.01).update(params, {"tabel": np.zeros((3, 2))})
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (1, 2), (4, 3, 2), ()])
+def test_a_gradient_that_numpy_would_stretch_is_refused(shape):
+    params = nested(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"the gradient of table has shape .*, but should have \(3, 2\)"):
+        Adam(params, 0.01).update(params, {"table": np.zeros(shape)})
+
+
 def test_training_yields_the_loss_before_the_update_and_clips():
     params = {"layers": [{"w": np.array([4.0])}]}
     seen = []

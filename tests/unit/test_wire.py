@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from autograder.sandbox import wire
 from autograder.sandbox.arrays import DTYPES
-from autograder.sandbox.steps import Opaque, Ref
+from autograder.sandbox.messages import answer_tree, answers_of
+from autograder.sandbox.steps import Answer, Opaque, Ref, Step
 from autograder.sandbox.wire import HEAD, MAGIC, Caps, Closed, Encoded, Frame, Late, WireError
 
 NONCE = bytes(range(16))
@@ -121,6 +122,29 @@ def test_references_come_from_the_grader_only():
 def test_what_cannot_be_sent_is_refused(value):
     with pytest.raises(WireError):
         wire.encode((value,))
+
+
+def places_read(changed=(), shared=()):
+    """Read what a step with two arguments and three results is said to have changed or shared."""
+    answer = Answer((1.0, 2.0, 3.0), changed=changed, shared=shared, returned=3)
+    ((read,),) = answers_of(((answer_tree(answer),),), [[Step("f", (1.0, 2.0))]])
+    return read.changed, read.shared
+
+
+def test_places_are_read_as_a_worker_writes_them():
+    changed = ("args[0]", "args[1]['Wx'][0]", "args[0]['\\u00b2']", "args[1][(1, 2)]", "args[0]['" + "a" * 57)
+    shared = ("out[0]~args[1]", "out[0]['a']~out[2][1]")
+    assert places_read(changed, shared) == (changed, shared)
+    assert places_read(shared=("out[0]['~out[\u00b2]']~args[0]",)) == ((), ("out[0]['-out[\u00b2]']~args[0]",))
+
+
+@pytest.mark.parametrize("path", ["args[\u00b2]", "args[\u0661]", "args[2]", "args[99]", "args[-1]", "args[01]", "args", "args[]", "value[0]", "args[0]x", "", "args[" + "9" * 300 + "]"])
+def test_places_that_no_worker_writes_are_refused(path):
+    with pytest.raises(WireError):
+        places_read(changed=(path,))
+    for shared in (f"out[0]~{path}", f"{path}~args[0]", "out[3]~args[0]", "out[0]~out[3]", "out[0]"):
+        with pytest.raises(WireError):
+            places_read(shared=(shared,))
 
 
 # --- what arrives from a liar --------------------------------------------------------------------------------------
