@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,9 +118,13 @@ class Outside:
 
 
 @contextlib.contextmanager
-def laid_out(tmp_path: Path):
-    """Lay out everything that an attack may want: files, servers, a process, a secret."""
+def laid_out():
+    """Lay out everything that an attack may want: files, servers, a process, a secret.
+
+    Not below pytest's own folder, which is closed to the user that a sandbox started by root becomes.
+    """
     with contextlib.ExitStack() as stack:
+        tmp_path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handgrad-outside-")))
         tmp_path.chmod(0o777)
         (tmp_path / "bait").write_text("untouched")
         (tmp_path / "folder").mkdir()
@@ -145,8 +150,8 @@ def laid_out(tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory):
-    with laid_out(tmp_path_factory.mktemp("outside")) as outside:
+def outside():
+    with laid_out() as outside:
         yield outside
 
 
@@ -272,21 +277,31 @@ OPEN = [name for name, attack in ATTACKS.items() if "open" in attack.flags]
 
 
 @pytest.mark.parametrize("name", OPEN)
-def test_with_the_walls_left_out_the_same_attack_succeeds(name, open_ground, tmp_path):
+def test_with_the_walls_left_out_the_same_attack_succeeds(name, open_ground):
     """Otherwise the test above would say nothing."""
-    sandbox, grade = open_ground
+    sandbox, grade, layers = open_ground
     attack = ATTACKS[name]
     if not usable(attack):
         pytest.skip("not for this machine")
-    with laid_out(tmp_path) as outside:
+    with laid_out() as outside:
         points, text = grade(whole(attack, outside))
-        assert points == FULL or outside.traces(sandbox), text
+        succeeds = points == FULL or outside.traces(sandbox)
+    if not succeeds and "nobody" in layers and name in OWNERS_ONLY:
+        pytest.skip("another user cannot do it, and root's sandbox changes the user wherever that user can read Python")
+    assert succeeds, text
+
+
+#: What only the owner of a file or process can do.
+OWNERS_ONLY = {
+    "finding.glob_home", "harming.overwrite_file", "harming.append_to_file", "harming.hard_link", "harming.truncate", "harming.set_times",
+    "harming.map_file", "harming.change_rights", "harming.kill", "harming.unix_socket",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def open_ground(bank):
-    with grading(bank, level="limits") as both:
-        yield both
+    with grading(bank, level="limits") as (sandbox, grade), sandbox.spawn({"rnn": ""}) as worker:
+        yield sandbox, grade, worker.layers
 
 
 KINDS = {
