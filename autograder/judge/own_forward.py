@@ -37,8 +37,8 @@ def judge_on_own_forward(group: tuple[Exercise, ...], examples: list[Example], s
         judgement = judgements[exercise.function]
         if not exercise.wrt or not judgement.written or "exists" in judgement.failed or not failing:
             continue
-        if any(_telling(e) and e.ordinary and e.plan["dtype"] == "float64" for e in judgement.failing):
-            continue  # wrong where the forward is right, and neither by chance nor by the coarseness of float32
+        if sum(_telling(e) and e.ordinary for e in judgement.failing) > 1:
+            continue  # wrong where the forward is right, and that more often than by chance
         if any(map(_telling, judgement.passing)):
             _excuse(judgement)
             continue
