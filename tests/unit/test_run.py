@@ -299,7 +299,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_stopped_goes_on_where_it_was(order, tmp_path, signum):
     log = tmp_path / "log"
-    hand_in(order, **{f"s{i:02d}": f"right slow log {log}" for i in range(12)})
+    hand_in(order, **{f"s{i:02d}": f"right slow log {log}" for i in range(30)})
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(root=str(ROOT), folder=str(order.folder), bank=str(order.bank), out=str(order.out)))
     process = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -309,9 +309,9 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(order, tmp_path, signum):
     process.send_signal(signum)
     process.wait()
     done = len(list((order.out / "results").glob("s*.json")))
-    assert 3 <= done < 12
+    assert 3 <= done < 30
     outcome = run(order, played, isolation)
     assert outcome.reused >= done
-    assert [result["score"] for result in outcome.results] == [100] * 12
+    assert [result["score"] for result in outcome.results] == [100] * 30
     assert not list(order.out.rglob(".*.unfinished"))
-    assert log.read_text().count("graded") <= 12 + 2 * 2  # at most what was under way is done twice
+    assert log.read_text().count("graded") <= 30 + 2 * 2  # at most what was under way is done twice
