@@ -247,7 +247,7 @@ nearest = Exercise(
 
 CLASSES, MEMBERS, LENGTH, WINDOW = 12, 15, 6000, 2
 WIDTH, NEGATIVES, BATCH, RATE = 16, 5, 256, 0.03
-FOLLOWED, STEPS, FRESH, NEIGHBOURS, ASKED = 30, 150, 60, 5, 60
+FOLLOWED, STEPS, FRESH, NEIGHBOURS, ASKED, PIECES = 30, 150, 60, 5, 60, 3
 WORDS = CLASSES * MEMBERS
 MODELS = ("skipgram_negative", "cbow_negative")
 
@@ -279,12 +279,16 @@ def made_batches(model, tokens, rng):
 
 
 def batches_of_text(call, model, tokens, rng):
-    """Yield batches that the student's functions make from the corpus; after some, the same again."""
+    """Yield batches that the student's functions make from the corpus; after some, the same again.
+
+    The corpus comes in pieces: who compares every position with every other needs memory for the square of the length.
+    """
+    pieces = np.split(tokens, PIECES)
     if model == "skipgram_negative":
-        center, outside = np.asarray(call("skipgram_pairs", tokens, WINDOW)).T
+        center, outside = np.concatenate([call("skipgram_pairs", piece, WINDOW) for piece in pieces]).T
         columns, predicted = (center, outside), outside
     else:
-        center, context, mask = map(np.asarray, call("cbow_windows", tokens, WINDOW))
+        center, context, mask = map(np.concatenate, zip(*(call("cbow_windows", piece, WINDOW) for piece in pieces), strict=True))
         columns, predicted = (context, mask, center), center
     p = call("negative_distribution", np.bincount(tokens, minlength=WORDS))
     made = []
