@@ -35,7 +35,7 @@ NEAR = 2.0
 LEAST_CPU, MOMENT = 5e-5, 0.2
 
 #: Peak memory at two sizes may grow by this much more than our solution's, plus a floor for what allocators round to.
-MEMORY_FACTOR, MEMORY_FLOOR_KIB = 4.0, 2048
+MEMORY_FACTOR, MEMORY_FLOOR_KIB = 6.0, 2048
 
 #: What a submission holds before it is measured is not counted, up to so much more than our solution holds.
 BALLAST_KIB = 128 << 10
