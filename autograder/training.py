@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -114,3 +115,15 @@ def train_until(goal: float, measure: Callable[[], float], what: str, losses: It
 
 def _is_measured(steps: int) -> bool:
     return steps >= LEAST and steps % EVERY == 0
+
+
+def graded_run(losses: Iterator[float], curve: np.ndarray, steps: int, goal: float, what: str, draw: Callable, measure: Callable) -> Iterator[tuple[str, str | None]]:
+    """Yield ``(check, None | sentence)`` for a run of so many steps: its first losses are the curve's, and it reaches its goal.
+
+    ``draw()`` gives what is tested, after the steps that are compared: it may take batches of the run. ``measure(drawn)`` is the
+    part that is right.
+    """
+    yield "follows the reference", departs(islice(losses, len(curve)), curve)
+    drawn = draw()
+    rest = islice(losses, steps - len(curve))
+    yield "reaches the goal", train_until(goal, lambda: measure(drawn), what, rest, len(curve)).sentence

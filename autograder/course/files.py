@@ -99,14 +99,14 @@ _DECLARED = re.compile(rb"^(?:[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+
 
 def script_text(raw: bytes, name: str) -> str:
     """Return the source of a script, which may declare its encoding; SubmissionError as for :func:`decoded`."""
-    declared = _DECLARED.match(raw)
-    encoding = declared[1].decode("ascii", "replace").lower().replace("_", "-") if declared else ""
     try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        if encoding in _ENCODINGS:
-            raw = raw.decode(encoding, "replace").encode()
-    return decoded(raw, name)
+        return decoded(raw, name)
+    except SubmissionError:
+        declared = _DECLARED.match(raw)
+        encoding = declared[1].decode("ascii", "replace").lower().replace("_", "-") if declared else ""
+        if encoding not in _ENCODINGS:
+            raise
+    return decoded(raw.decode(encoding, "replace").encode(), name)
 
 
 def decoded(raw: bytes, name: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 
 from autograder.laws import apart, causal_in_time, no_gradient_behind_the_mask
 from autograder.spec import Assignment, Bonus, Choice, Cost, Exercise, Mask, Milestone, Performance, backward_of, law
-from autograder.training import clipped, departs, train, train_until, uniform_weights
+from autograder.training import clipped, graded_run, train, uniform_weights
 
 #: How far two results may differ that are the same number by another order of operations.
 ROUNDING = 1e-9
@@ -282,10 +280,8 @@ def milestone(call, curve, seed):
     """Train on the recall task; the losses are the reference's, and the first of 15 symbols comes to be recalled."""
     params, batches = recall_task(seed)
     losses = train(lambda p, batch: recall_step(call, p, batch), params, batches, RATE, clipped(CLIP))
-    yield "follows the reference", departs(islice(losses, FOLLOWED), curve)
-    tests = [next(batches) for _ in range(4)]
-    rest = islice(losses, STEPS - FOLLOWED)
-    yield "reaches the goal", train_until(0.95, lambda: recalled(call, params, tests), "of the symbols are recalled", rest, FOLLOWED).sentence
+    tests = lambda: [next(batches) for _ in range(4)]  # noqa: E731
+    return graded_run(losses, curve, STEPS, 0.95, "of the symbols are recalled", tests, lambda drawn: recalled(call, params, drawn))
 
 
 def recalled(call, params, batches):
