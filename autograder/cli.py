@@ -181,6 +181,9 @@ def _shown(results, declared) -> int:
 
     console, entries = _console(), []
     for result in results:
+        if isinstance(result, str):
+            console.print(result, soft_wrap=True, markup=False, highlight=False)
+            continue
         entries.append(asdict(result))
         console.print(terminal.entry_text(entries[-1], console.encoding), soft_wrap=True)
     console.print(f"{declared.name}: {terminal.summary(entries)}")

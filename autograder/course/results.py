@@ -21,7 +21,7 @@ PACKAGES = ("numpy", "torch", "hypothesis")
 
 def judged(submission: Submission, graded: Graded, assignment: Assignment, bank: str, isolation: Mapping) -> SubmissionResult:
     """Return the result of a submission that ran."""
-    functions = tuple(_in_cells(entry, submission, assignment.name) for entry in graded.functions)
+    functions = tuple(entry.with_sentences(in_cells(submission, assignment.name)) for entry in graded.functions)
     messages = [*submission.notes, *(in_cells(submission, text.partition(".py ")[0])(text) for text in graded.messages), *_says_nothing(functions, assignment)]
     return replace(
         _result(submission, assignment, bank, functions, messages),
@@ -87,8 +87,3 @@ def _says_nothing(functions, assignment) -> list[str]:
     if any(check.name != "exists" for entry in found for check in entry.problems) or not all(any(e.problems) for e in found):
         return []
     return [f"{assignment.name}.py defines none of the functions that are graded. Is it the right file?"]
-
-
-def _in_cells(entry: FunctionResult, submission: Submission, module: str) -> FunctionResult:
-    rewrite = in_cells(submission, module)
-    return replace(entry, checks=tuple(replace(check, sentence=rewrite(check.sentence)) for check in entry.checks))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from autograder import exercises
 from autograder.cases import store
+from autograder.course.rescue import NOTE, cut
 from autograder.course.submissions import SubmissionError, in_cells, read
 from autograder.judge.selfcheck import check
 from autograder.report.model import FunctionResult
@@ -92,15 +93,15 @@ def files(assignment: Assignment, path: Path) -> list[Path]:
     return [path, *(path.with_name(name + suffix) for name in assignment.requires for suffix in SUFFIXES)]
 
 
-def results(assignment: Assignment, path: Path, bank: Path, functions: tuple[str, ...] = ()) -> Iterator[FunctionResult]:
-    """Return the results of a file's functions, one after the other as they are ready.
+def results(assignment: Assignment, path: Path, bank: Path, functions: tuple[str, ...] = ()) -> Iterator[FunctionResult | str]:
+    """Return what there is to say before, as text, and the results of a file's functions, one after the other as they are ready.
 
     Raises
     ------
     UsageError
         A function is not one of the assignment's, or the bank is one of another assignment.
     SubmissionError
-        The file cannot be read or loaded.
+        The file cannot be read or loaded, and its functions alone cannot be either.
     """
     known = [e.function for e in (*assignment.exercises, *(e for part in assignment.bonus for e in part.exercises))]
     if unknown := [name for name in functions if name not in known]:
@@ -113,13 +114,27 @@ def results(assignment: Assignment, path: Path, bank: Path, functions: tuple[str
 
 
 def _results(assignment, submission, bank, functions):
-    rewrite = in_cells(submission, assignment.name)
+    """As in grading: where a script as a whole cannot be loaded, what the functions need is taken out of it."""
+    yield from submission.notes
+    trouble = yield from _checked(assignment, submission.files, bank, functions, in_cells(submission, assignment.name))
+    if not trouble:
+        return
+    trouble = in_cells(submission, trouble.partition(".py ")[0])(trouble)
+    found = cut(submission, assignment)
+    if found is None or (yield from _checked(assignment, found.files, bank, functions, found.back, (trouble, NOTE))):
+        raise SubmissionError(trouble)
+
+
+def _checked(assignment, files, bank, functions, rewrite, before=()) -> Generator[FunctionResult | str, None, str]:
+    """Yield what is to be said before, once there are results, and these; return why the files cannot be loaded, or ""."""
     try:
-        for result in check(assignment, submission.files, bank, functions):
-            yield replace(result, checks=tuple(replace(c, sentence=rewrite(c.sentence)) for c in result.checks))
+        for result in check(assignment, files, bank, functions):
+            yield from before
+            before = ()
+            yield result.with_sentences(rewrite)
     except LoadError as error:
         line = f" (line {error.line})" if error.line else ""
-        text = f"{error.module}.py could not be loaded: {error.type}: {sentence_of(error.message)}{line}"
-        raise SubmissionError(in_cells(submission, error.module)(text)) from None
+        return f"{error.module}.py could not be loaded: {error.type}: {sentence_of(error.message)}{line}"
     except Fault as fault:
-        raise SubmissionError(f"{assignment.name}.py could not be loaded: it {fault.detail}.") from None
+        return f"{assignment.name}.py could not be loaded: it {fault.detail}."
+    return ""

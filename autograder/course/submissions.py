@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autograder.course.cells import NotebookError
 from autograder.course.files import CAPS, FOLDER, SubmissionError, decoded, exists, open_folder, read_bytes, script_text
-from autograder.course.notebook import NotebookError, extract, where
+from autograder.course.notebook import extract, where
 from autograder.report.text import listed, quoted, shown
 from autograder.spec import Assignment
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from autograder.diagnose.diagnosis import Diagnosis
@@ -78,6 +78,10 @@ class FunctionResult:
     def with_remark(self, text: str) -> FunctionResult:
         """Return the result with another remark."""
         return replace(self, remark=text)
+
+    def with_sentences(self, rewrite: Callable[[str], str]) -> FunctionResult:
+        """Return the result with what its checks say written in another way."""
+        return replace(self, checks=tuple(replace(check, sentence=rewrite(check.sentence)) for check in self.checks))
 
     @property
     def problems(self) -> Iterator[Check]:

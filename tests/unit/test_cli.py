@@ -127,6 +127,23 @@ def test_a_notebook_is_checked_and_problems_named_by_cell(handgrad):
     assert "ValueError: no (cell 2, line 3)" in out
 
 
+def test_a_cell_that_cannot_be_read_is_named_when_something_of_it_is_needed(handgrad):
+    cells = ["import numpy as np\ndef rows(ids, W:\n    return W[ids]", "def embedding_forward(ids, W):\n    return rows(ids, W), (ids, W.shape)"]
+    Path("rnn.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}))
+    _, out, _ = handgrad("check", "--function", "embedding_forward")
+    assert out.startswith("Cell 1 defines rows, but cannot be read (line 2: ")
+    assert "NameError" in out
+
+
+def test_a_script_that_fails_beside_its_functions_is_checked_as_it_is_graded(handgrad):
+    Path("rnn.py").write_text("print(1 / 0)\n" + SOLUTION + "\n\ndef affine_forward(h, W, b):\n    raise ValueError('no')\n")
+    code, out, _ = handgrad("check", "rnn", "-f", "affine_forward", "-f", "embedding_forward")
+    assert code == 1
+    assert out.splitlines()[:2] == ["rnn.py could not be loaded: ZeroDivisionError: division by zero (line 1)", "What the graded functions need was taken out of it and judged."]
+    assert f"ValueError: no (line {2 + SOLUTION.count(chr(10)) + 3})" in out
+    assert "✓  embedding_forward" in out
+
+
 def test_the_assignment_that_is_worked_on_is_guessed(handgrad):
     Path("lstm.py").write_text("")
     Path("seq2seq.py").write_text("")

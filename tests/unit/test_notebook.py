@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from autograder.course import notebook
-from autograder.course.notebook import NotebookError, extract, extract_script, where
+from autograder.course import notebook, statements
+from autograder.course.cells import NotebookError
+from autograder.course.notebook import extract, extract_script, where
 
 MARK = "GUARD "
 
@@ -83,6 +84,17 @@ def test_a_syntax_error_in_a_graded_function_is_said_where_it_is():
     assert namespace["g"]() == 2
     with pytest.raises(SyntaxError, match="cell 2, line 2: invalid syntax"):
         namespace["f"](1)
+
+
+def test_a_syntax_error_in_what_a_graded_function_uses_is_said():
+    cells = ["SCALE = = 2\ndef helper(x):\n    return x", "class Gates(:\n    pass", "def f(x):\n    return helper(SCALE * Gates(x))", "def unused(:"]
+    assert extract(book(*cells), ["f"]).notes == (
+        "Cell 1 defines SCALE and helper, but cannot be read (line 1: invalid syntax).",
+        "Cell 2 defines Gates, but cannot be read (line 1: invalid syntax).",
+    )
+    many = "\n".join(f"def helper{i}(:" for i in range(9))
+    calls = "".join(f"    helper{i}()\n" for i in range(9))
+    assert extract(book(many, "def f():\n" + calls), ["f"]).notes[0].startswith("Cell 1 defines helper0, helper1 and 7 more names that are needed, but cannot be read (line 1: ")
 
 
 def test_what_the_handout_shows_does_not_replace_what_the_student_has_defined():
@@ -182,7 +194,7 @@ def test_a_long_cell_is_read_and_one_with_a_mistake_says_where():
 
 
 def test_only_so_many_long_cells_are_tried(monkeypatch):
-    monkeypatch.setattr(notebook, "_trouble", lambda source: None)
+    monkeypatch.setattr(statements, "_trouble", lambda source: None)
     long = "#" * (notebook.HARMLESS + 1)
     extract(book(*[long] * notebook.MOST_LONG), ["f"])
     with pytest.raises(NotebookError, match="more than 8 cells of more than 10000 characters. Keep data in files"):

@@ -120,7 +120,7 @@ def reproduction(snippet: str, assignment: str) -> list[str]:
         return []
     called = dict.fromkeys(_CALLED.findall(snippet))
     imported = ", ".join(name for name in called if name != "print")
-    return ["import numpy as np", f"from {assignment} import {imported}", "", *snippet.split("\n")]
+    return ["import numpy as np", f"from {assignment} import {imported}  # not in your notebook, which has them", "", *snippet.split("\n")]
 
 
 def lines(value) -> list[str]:
