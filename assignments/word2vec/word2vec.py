@@ -19,7 +19,7 @@ def log_sigmoid(x):
     Returns
     -------
     y : ndarray, shape and dtype of x
-        Each entry is exact to about 13 digits for ``|x|`` up to 1e4.
+        In float64 each entry is exact to about 13 digits for ``|x|`` up to 1e4.
     """
     raise NotImplementedError("log_sigmoid is not written yet")  # YOUR CODE HERE
 
@@ -191,7 +191,8 @@ def cbow_negative(context, mask, center, negatives, W_in, W_out):
     Returns
     -------
     loss : float
-        Mean over N, as in ``skipgram_negative`` with the mean of the real context vectors for v; 0 where there are none.
+        Mean over N, as in ``skipgram_negative`` with the mean of the real context vectors for v. A row that has none has
+        v = 0 and counts like any other: its loss is (K + 1) log 2.
     d_context : ndarray (N, C, D)
         Gradients of the rows ``W_in[context]``, exactly 0 where the mask is False.
     d_out : ndarray (N, K+1, D)

@@ -25,8 +25,10 @@ def bank_build(
     from autograder.cases import store
 
     declared = assignment_of(assignment)
-    if not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}. Make it first.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder {out.parent} cannot be made: {error.strerror}.") from None
     seed = secrets.randbits(48) if seed is None else seed
     try:
         from autograder.judge.banks import make

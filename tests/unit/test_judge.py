@@ -118,6 +118,16 @@ def test_a_backward_wrong_for_both_forwards_fails():
     assert check(wrong_pair, "rnn_step_backward")["rnn_step_backward"].verdict == "failed"
 
 
+def test_a_forward_that_is_right_in_float32_only_excuses_no_backward():
+    right = "1 / np.sqrt((centred * centred).mean(-1, keepdims=True) + eps)"
+    outside = "1 / (np.sqrt((centred * centred).mean(-1, keepdims=True)) + eps)"
+    source = ours.solution(load("attention"))["attention"]
+    assert source.count(right) == 1
+    source = source.replace(right, f"{right} if x.dtype == np.float32 else {outside}")
+    results = selfcheck.check("attention", {"attention": source}, store.load(paths.public_bank("attention")), ["layer_norm_forward", "layer_norm_backward"])
+    assert [result.verdict for result in results] == ["failed", "failed"]
+
+
 def test_being_consistent_with_a_forward_that_ignores_an_input_is_no_merit():
     lazy = edited(("h_prev @ Wh + b)\n", "0 * b)\n"), ("x.T @ da, h_prev.T @ da, da.sum(axis=0)", "x.T @ da, 0 * Wh, 0 * da.sum(axis=0)"), ("da @ Wh.T", "0 * h_prev"))
     assert check(lazy, "rnn_step_backward")["rnn_step_backward"].verdict == "failed"

@@ -41,12 +41,6 @@ def points_cell(entry: str, points: float, *, checked: bool = False) -> dict:
     return _code(points_id(entry), f"# {entry}: {worth}. The verdict appears here after grading.{check}", grade=True, points=points)
 
 
-def module_cell(module: str) -> dict:
-    """Return the locked cell that finds a student's module of an earlier assignment."""
-    text = f"# Your {module}: {module}.py or {module}.ipynb, in this folder or in the folder {module} beside it."
-    return _code(f"find-{module}", f'{text}\nfrom autograder.course.beside import find\n\nfind("{module}")', locked=True)
-
-
 def question_cells(points: float) -> list[dict]:
     """Return a question and the cell for its answer, which a human grades."""
     text = "Describe one mistake that you made in this assignment: how did you notice it, and what did it do to the gradient?"
@@ -64,7 +58,6 @@ def _code(identity, source, **kind) -> dict:
     }  # fmt: skip
 
 
-def _metadata(identity, *, grade=False, solution=False, points=None, locked=False) -> Mapping:
-    locked = locked or (grade and not solution)
-    found = {"grade": grade, "grade_id": identity, "locked": locked, "schema_version": SCHEMA, "solution": solution, "task": False}
+def _metadata(identity, *, grade=False, solution=False, points=None) -> Mapping:
+    found = {"grade": grade, "grade_id": identity, "locked": grade and not solution, "schema_version": SCHEMA, "solution": solution, "task": False}
     return found | ({"points": points} if grade else {})
