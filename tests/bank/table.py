@@ -33,15 +33,17 @@ class Row:
 def counted(name: str, seeds: range) -> Row:
     """Judge all answers of an assignment on banks drawn from seeds; say what departs as it comes."""
     assignment = exercises.load(name)
-    right, wrong = judging.right(name), judging.wrong(name)
+    # A slip that changes no result is listed among the wrong answers, and must lose nothing.
+    everything = [*judging.right(name), *judging.wrong(name)]
+    wrong = [answer for answer in everything if answer.loses]
     checks = sum(len(BASIC) - (e.forward is None) + len(e.laws) for e in assignment.everything if e not in assignment.prerequisites)
     costs = sum(bool(cost.vectorised) + bool(cost.speed) + bool(cost.memory) for cost in (assignment.performance.costs if assignment.performance else ()))
     functions = sum(e not in assignment.prerequisites for e in assignment.everything)
-    row = Row(name, len(seeds), functions, checks + costs + 2 * bool(assignment.milestone), len(right), len(wrong))
+    row = Row(name, len(seeds), functions, checks + costs + 2 * bool(assignment.milestone), len(everything) - len(wrong), len(wrong))
     seconds = []
     for seed in seeds:
         with judging.judging(name, 1000 + seed) as judge:
-            for answer in (*right, *wrong):
+            for answer in everything:
                 if departures := judge.departures(answer):
                     print(f"{name}, seed {1000 + seed}, {answer.name}: {departures}", flush=True)
                 row.rejected += bool(departures) and not answer.loses
