@@ -15,7 +15,7 @@ def cores() -> int:
 
 
 def graded(order, level: str, *, public: bool, pages: bool = True) -> int:
-    """Grade a class with everything shown."""
+    """Grade a class, and return the exit code."""
     from functools import partial
 
     from autograder import ours

@@ -76,7 +76,7 @@ def _shown(results, declared) -> int:
     console, entries = make_console(), []
     for result in results:
         if isinstance(result, str):
-            console.print(result, soft_wrap=True, markup=False, highlight=False)
+            console.print(result, soft_wrap=True)
             continue
         entries.append(asdict(result))
         console.print(terminal.entry_text(entries[-1], console.encoding), soft_wrap=True)

@@ -22,17 +22,7 @@ class NotebookError(Exception):
 def code_cells(text: str, name: str) -> Iterator[tuple[int, str, bool]]:
     """Yield the number and the source of every code cell, and whether the handout shows something in it.
 
-    Parameters
-    ----------
-    text : str
-        The contents of the ``.ipynb`` file; any version of the format will do.
-    name : str
-        What to call the file in messages.
-
-    Raises
-    ------
-    NotebookError
-        It is not JSON, or not a notebook, or too big.
+    For :func:`autograder.course.notebook.extract`, which says what the arguments and the errors are.
     """
     if text.count("{") + text.count("[") > MOST_NODES:
         raise NotebookError(f"{quoted(name)} has too many parts to be a notebook. Clear its outputs and hand it in again.")

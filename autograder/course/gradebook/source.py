@@ -26,7 +26,7 @@ def source_notebook(parts: list[Cell], assignment: Assignment, *, question_point
         Points of a question at the end that a human grades; 0 for none.
     """
     made = _Maker(parts, assignment)
-    found = [*made.cells(notebook_of(parts)["cells"])]
+    found = list(made.cells(notebook_of(parts)["cells"]))
     found += [cells.points_cell(entry, made.points[entry]) for entry in (cells.PERFORMANCE, cells.MILESTONE) if entry in made.points]
     found += [cells.points_cell(cells.BONUS, 0)] if assignment.bonus else []
     found += cells.question_cells(question_points) if question_points else []
