@@ -17,6 +17,7 @@ from autograder.cli.banks import bank_app
 from autograder.cli.common import INTERNAL, INTERRUPTED, NOT_ISOLATED, OK, UNGRADABLE, USAGE, fail
 from autograder.cli.courses import course_app
 from autograder.cli.instructors import demo, export, grade, isolation, report
+from autograder.cli.output import prepare
 from autograder.cli.students import check, trace
 
 #: Names of exceptions with a message for people -> exit code. Names, since importing the classes would cost a second.
@@ -49,6 +50,7 @@ def handgrad(version: Annotated[bool, typer.Option("--version", callback=_versio
 
 def main() -> None:
     """Run the command and end the process with its exit code; every error a user can cause is one line."""
+    prepare()
     sys.exit(_run())
 
 
@@ -57,10 +59,6 @@ def _run() -> int:
         return app(standalone_mode=False) or OK
     except KeyboardInterrupt:
         return fail("interrupted.", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader, e.g. head, has gone; nobody is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except Exception as error:  # noqa: BLE001  the last one to see it says it in one line
         if hasattr(error, "format_message"):
             return _usage(error)

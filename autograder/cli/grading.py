@@ -37,7 +37,8 @@ def graded(order, level: str, *, public: bool, pages: bool = True) -> int:
         with display:
             outcome = run(order, open_grader, partial(isolation.required, level), display)
     except KeyboardInterrupt:
-        return fail(f"stopped. {display.count} of {display.total} are graded and kept in {order.out}. Run the same command again to go on.", INTERRUPTED)
+        again = "With --force the same command begins anew; without it what is kept is not graded again" if order.force else "Run the same command again to go on"
+        return fail(f"stopped. {display.count} of {display.total} are graded and kept in {order.out}. {again}.", INTERRUPTED)
     terminal.print_class(console, outcome, order.out)
     if pages and outcome.results:
         _print_pages(order.out, outcome.results, order.folder)

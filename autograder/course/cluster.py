@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from autograder import __version__
+from autograder.course.engine import engine
 from autograder.course.submissions import Submission
 
 #: Faults of a worker or of its machine before a submission is given up.
@@ -54,7 +54,7 @@ def graded(todo: list[Submission], bank: Path, level: str, scheduler: str) -> It
         if not client.scheduler_info()["workers"]:
             raise ClusterError(f"the scheduler at {scheduler} has no workers. Start some: dask worker {scheduler} --nthreads 1")
         content = client.scatter(bank.read_bytes(), broadcast=True)
-        tasks = {client.submit(grade, one, content, level, __version__, retries=RETRIES, pure=False): one for one in todo}
+        tasks = {client.submit(grade, one, content, level, engine(), retries=RETRIES, pure=False): one for one in todo}
         for task in as_completed(tasks):
             yield tasks[task], *_outcome(task)
 
@@ -73,10 +73,10 @@ _workers: dict[str, object] = {}
 _thread = ThreadPoolExecutor(1)
 
 
-def grade(submission: Submission, bank: bytes, level: str, engine: str) -> bytes:
+def grade(submission: Submission, bank: bytes, level: str, wanted: str) -> bytes:
     """Grade one submission on this machine and return the result as JSON."""
-    if engine != __version__:
-        raise RuntimeError(f"this machine has version {__version__} of the kit, but {engine} is asked for")
+    if wanted != engine():
+        raise RuntimeError(f"this machine has the kit {engine()}, but {wanted} is asked for; kit and course have to be the same everywhere")
     return _thread.submit(_grade, submission, bank, level).result()
 
 

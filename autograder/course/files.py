@@ -50,9 +50,11 @@ def open_top(path: str | os.PathLike) -> Iterator[int]:
 
 
 def exists(folder: int, name: str) -> bool:
-    """Tell whether there is something of this name that is no folder; a link counts."""
+    """Tell whether there is something of this name that is no folder; a link counts. SubmissionError where that is not ours to know."""
     try:
         return not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except PermissionError as error:
+        raise SubmissionError(_why(error, name, folder)) from None
     except OSError:
         return False
 

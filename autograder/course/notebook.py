@@ -22,7 +22,10 @@ MOST_LONG = 8
 
 #: An import that fails must cost only the functions that use it; likewise a constant that cannot be computed.
 _IF_IMPORTABLE = 'with __import__("contextlib").suppress(ImportError): '
-_IF_POSSIBLE = 'with __import__("contextlib").suppress(Exception): '
+_IF_POSSIBLE = 'with __import__("contextlib").suppress(Exception, SystemExit): '
+
+#: Methods that change a constant in place, such as a table that is filled by calls.
+_FILLS = {"add", "append", "extend", "insert", "setdefault", "update"}
 
 #: What a cell that cannot be read would define.
 _DEFINED = re.compile(r"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+(\w+)|^(\w+)[ \t]*=(?!=)", re.MULTILINE)
@@ -102,7 +105,28 @@ def _made(cells: Iterable[tuple[int, str, bool]], functions: list[str], name: st
     bound = frozenset().union(*(statement.binds for statement in kept))
     read = frozenset().union(*(statement.reads for statement in kept))
     notes = [note for cell in broken for note in source.replace_broken(cell, functions, read, bound)]
+    notes += _left_out(statements, kept, functions, read)
     return Notebook("".join(line + "\n" for line in source.text), source.lines, tuple(notes))
+
+
+def _left_out(statements, kept, functions, read) -> Iterator[str]:
+    """Say which constants, that are needed, a loop or a call would have filled: what runs is not taken over."""
+    used = read.union(functions) - frozenset().union(*(s.binds for s in kept if not isinstance(s.node, _Assignment)))
+    for statement in statements:
+        if not _is_kept(statement) and (filled := sorted((statement.binds | _filled(statement.node)) & used)):
+            what = "await, which is" if statement.waits else "a loop or a call, and these are"
+            yield f"Cell {statement.cell} gives {_some(filled)} a value by {what} not run. Use an assignment, such as a comprehension, or a function."
+
+
+def _filled(node) -> set[str]:
+    """Return the names whose values a statement may change: ``TABLE.update(...)``, and ``TABLE[k] = ...`` in a loop."""
+    found = set()
+    for inner in ast.walk(node) if isinstance(node, ast.For | ast.While | ast.Expr) else ():
+        if isinstance(inner, ast.Subscript) and isinstance(inner.ctx, ast.Store):
+            found.add(inner.value)
+        elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in _FILLS:
+            found.add(inner.func.value)
+    return {value.id for value in found if isinstance(value, ast.Name)}
 
 
 def where(lines: list[tuple[int, int]], line: int) -> str:
@@ -115,7 +139,7 @@ def where(lines: list[tuple[int, int]], line: int) -> str:
 
 def _reachable(statements, functions) -> list[Statement]:
     """Return the statements that the graded functions need, in their order."""
-    able = [s for s in statements if _is_kept(s.node)]
+    able = [s for s in statements if _is_kept(s)]
     by_name: dict[str, list[Statement]] = {}
     for statement in able:
         for name in statement.binds:
@@ -133,10 +157,14 @@ def _reachable(statements, functions) -> list[Statement]:
     return [s for s in able if id(s) in chosen]
 
 
-def _is_kept(node) -> bool:
-    """Loops and bare calls are experiments, not definitions."""
+_Assignment = ast.Assign | ast.AnnAssign | ast.AugAssign
+_Block = ast.If | ast.Try | ast.With
+
+
+def _is_kept(statement) -> bool:
+    """Loops and bare calls are experiments, not definitions; nothing is there to be waited for."""
     kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return isinstance(node, kinds | ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If | ast.Try | ast.With)
+    return isinstance(statement.node, kinds | _Assignment | _Block) and not statement.waits
 
 
 def _is_always_kept(node) -> bool:
@@ -156,10 +184,14 @@ class _Source:
         self.lines: list[tuple[int, int]] = []
 
     def add(self, statement: Statement) -> None:
-        """Append a statement; one that may fail is guarded on its own line, so that line numbers stay."""
+        """Append a statement; one that may fail is guarded, on its own line or, where it is a block, from the line above."""
         node = statement.node
         start = min((d.lineno for d in getattr(node, "decorator_list", [])), default=node.lineno)
         text = [self._guard(node) + statement.text[0], *statement.text[1:]]
+        if isinstance(node, _Block):
+            self.text.append(_IF_POSSIBLE)
+            self.lines.append((statement.cell, start))
+            text = _indented(node, text)
         self.text += text
         self.lines += [(statement.cell, start + i) for i in range(len(text))]
 
@@ -167,7 +199,7 @@ class _Source:
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             return "" if all(name.split(".")[0] in ("numpy", "__future__") for name in modules) or "*" in modules else _IF_IMPORTABLE
-        return _IF_POSSIBLE if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) else ""
+        return _IF_POSSIBLE if isinstance(node, _Assignment) else ""
 
     def replace_broken(self, broken: Broken, functions: list[str], read: frozenset[str], bound: frozenset[str]) -> Iterator[str]:
         """Say which names that are needed a cell that cannot be read defines; calling a graded function of them says so too."""
@@ -182,6 +214,13 @@ class _Source:
                 problem = f"cell {broken.cell}, line {broken.line}: {trouble}"
                 self.text += [f"def {name}(*args, **named):", f"    raise SyntaxError({problem!r})"]
                 self.lines += [(broken.cell, broken.line)] * 2
+
+
+def _indented(node, text: list[str]) -> list[str]:
+    """Return the lines of a statement one column further to the right, but for those that begin inside of a text."""
+    texts = [n for n in ast.walk(node) if isinstance(n, ast.JoinedStr) or (isinstance(n, ast.Constant) and isinstance(n.value, str | bytes))]
+    inside = {line - node.lineno for n in texts for line in range(n.lineno + 1, n.end_lineno + 1)}
+    return [line if at in inside else " " + line for at, line in enumerate(text)]
 
 
 def _some(names: list[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from autograder import __version__
+from autograder.course.engine import engine
 from autograder.course.submissions import Submission, in_cells
 from autograder.judge.submission import Graded
 from autograder.judge.verdicts import FAILED, NOT_WRITTEN, UNDECIDED
@@ -59,7 +59,7 @@ def _result(submission, assignment, bank, functions, messages) -> SubmissionResu
         assignment.max_score,
         functions,
         tuple(messages),
-        engine=__version__,
+        engine=engine(),
         bank=bank,
         submission_sha256=submission.sha256,
         environment=environment(),

@@ -5,23 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograder import __version__
 from autograder.cases import store
 from autograder.course import cluster, results, submissions, task
+from autograder.course.engine import engine
 from autograder.course.journal import Journal
 from autograder.course.journal import task as address
 from autograder.course.submissions import Submission
 from autograder.exercises import load as load_assignment
 from autograder.judge.verdicts import PASSED
 from autograder.report import csvfile, jsonfile
-from autograder.report.text import file_name, sentence_of
+from autograder.report.text import file_name, listed, sentence_of
+from autograder.sandbox import at_least
 
 #: A task that a worker has not finished after this many seconds has hung: far more than any budget.
 HUNG_S = 1800.0
@@ -60,7 +62,7 @@ class Order:
     students : tuple of str
         Only these; nothing means all.
     scheduler, level : str
-        A dask scheduler whose workers do the grading, and the isolation that they must reach.
+        A dask scheduler whose workers do the grading, and the isolation that is required of everything, what is done included.
     """
 
     folder: Path
@@ -172,7 +174,7 @@ def _writable(order) -> Iterator[Path]:
             raise RunError(f"The disk of {order.out} is full. Make room and run the same command again: what is done is kept.") from None
         if error.filename is None or not str(error.filename).startswith(str(order.out)):
             raise
-        raise RunError(f"{error.filename} cannot be written: {error.strerror}.") from None
+        raise RunError(f"{error.filename} cannot be written: {error.strerror}. Mend that and run the same command again: what is done is kept.") from None
 
 
 class _Run:
@@ -181,6 +183,7 @@ class _Run:
     def __init__(self, order, assignment, bank, journal, folder, display):
         self.order, self.assignment, self.bank, self.journal, self.folder, self.display = order, assignment, bank, journal, folder, display
         self.outcome = Outcome(notes=[journal.trouble] if journal.trouble else [])
+        self.earlier: list[str] = []
 
     def whole(self, found: list[Submission], opener, isolation) -> Outcome:
         """Grade what is not done, and return all results."""
@@ -192,6 +195,9 @@ class _Run:
             for submission, result, why in self._graded(todo, opener, isolation):
                 self._finished(submission, result, why)
         self.outcome.results.sort(key=lambda result: result["student"])
+        self._say_earlier()
+        if not self.order.students:
+            self._put_away()
         return self.outcome
 
     def _graded(self, todo, opener, isolation):
@@ -211,18 +217,51 @@ class _Run:
         if submission.problem:
             self._keep(results.ungradable(submission, self.assignment, self.bank.sha256).to_json())
             return True
-        done = self.journal.get(submission.student, address(self.assignment.name, submission.sha256, self.bank.sha256, __version__))
-        if self.order.force and chosen and not (done and self._is_fine(done)):
+        done = self.journal.get(submission.student, address(self.assignment.name, submission.sha256, self.bank.sha256, engine()))
+        if chosen and not (done and self._is_enough(done)):
             return False
         if done:
             self.outcome.reused += 1
             self._keep(done)
-        return bool(done) or not chosen
+        else:
+            self._keep_earlier(submission.student)
+        return True
+
+    def _is_enough(self, result) -> bool:
+        """Tell whether a result need not be made again: it was run behind the walls that are required, and no --force is about it."""
+        return at_least(result["isolation"].get("level", "none"), self.order.level) and (not self.order.force or self._is_fine(result))
 
     def _is_fine(self, result) -> bool:
         """Tell whether the functions that were named, if any were, have passed."""
         named = [entry for entry in result["functions"] if entry["name"] in self.order.functions]
         return bool(named) and all(entry["verdict"] == PASSED for entry in named)
+
+    def _keep_earlier(self, student):
+        """Who was left out by --student stays in the table with the last result that there is."""
+        with suppress(jsonfile.ResultError):
+            result = jsonfile.load(self.folder / f"{file_name(student)}.json")
+            if (result["student"], result["assignment"]) == (student, self.assignment.name):
+                self.earlier.append(student)
+                self._keep(result)
+
+    def _say_earlier(self):
+        if self.earlier:
+            names = listed(self.earlier[:5]) + (f" and {len(self.earlier) - 5} more" if len(self.earlier) > 5 else "")
+            self.outcome.notes.append(
+                f"--student leaves out {names}, of whom the table has an earlier result: what they handed in, the bank or the kit has changed since."
+            )
+
+    def _put_away(self):
+        """What is in results/ is exported: the results of students who are not in the folder of submissions any more do not stay there."""
+        current = {f"{file_name(result['student'])}.json" for result in self.outcome.results}
+        gone = [path for path in sorted(self.folder.glob("*.json")) if path.name not in current]
+        if gone:
+            aside = self.order.out / "earlier"
+            aside.mkdir(exist_ok=True)
+            for path in gone:
+                os.replace(path, aside / path.name)
+            names = ", ".join(path.name for path in gone[:5]) + (" ..." if len(gone) > 5 else "")
+            self.outcome.notes.append(f"Of {len(gone)} results there is no submission any more; they are in {aside} now: {names}.")
 
     def _finished(self, submission, result, why):
         if result is None:
@@ -264,9 +303,10 @@ def graded(todo: Iterable[Submission], setting: task.Setting, jobs: int) -> Iter
 
     try:
         waiting = 0
-        for submission in todo:
-            schedule(submission, 1)
-            waiting += 1
+        with _uninterrupted():  # the pool starts with its first task
+            for submission in todo:
+                schedule(submission, 1)
+                waiting += 1
         while waiting:
             submission, tries, future = done.get()
             result, why = _outcome(future)
@@ -279,6 +319,19 @@ def graded(todo: Iterable[Submission], setting: task.Setting, jobs: int) -> Iter
     finally:
         pool.stop()
         pool.join()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C goes to the whole group of processes; those that start here do not hear it, not even while they start."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # else it is started later, and lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(future) -> tuple[dict | None, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import inspect
 import json
 import re
 import subprocess
@@ -40,13 +41,17 @@ _BINDS = {"STORE_NAME", "STORE_GLOBAL"}
 
 @dataclass(frozen=True)
 class Statement:
-    """One top-level statement of a cell, with the names that it binds and reads; ``shown`` in a demonstration of the handout's."""
+    """One top-level statement of a cell, with the names that it binds and reads.
+
+    ``shown`` in a demonstration of the handout's; ``waits`` where it awaits something, as a cell may and a module may not.
+    """
 
     node: ast.stmt
     cell: int
     text: list[str]
     binds: frozenset[str]
     reads: frozenset[str]
+    waits: bool = False
     shown: bool = False
 
 
@@ -132,8 +137,7 @@ def _statements(cell, lines) -> list[Statement]:
         raise NotebookError(f"Cell {cell} has more than {MOST_STATEMENTS} statements. Keep data in files, not in cells.")
     found = []
     for before, node in zip([None, *nodes], nodes, strict=False):
-        binds, reads = _names(node)
-        found.append(Statement(node, cell, _text(node, before, lines), binds, reads))
+        found.append(Statement(node, cell, _text(node, before, lines), *_names(node)))
     return found
 
 
@@ -148,8 +152,8 @@ def _text(node, before, lines) -> list[str]:
     return text
 
 
-def _names(node) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the global names that a statement binds and reads, as the compiler sees them."""
+def _names(node) -> tuple[frozenset[str], frozenset[str], bool]:
+    """Return the global names that a statement binds and reads, as the compiler sees them, and whether it awaits something."""
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -163,7 +167,7 @@ def _names(node) -> tuple[frozenset[str], frozenset[str]]:
             elif instruction.opname == "STORE_GLOBAL":
                 binds.add(instruction.argval)
         inner += [constant for constant in part.co_consts if isinstance(constant, CodeType)]
-    return frozenset(binds | _changed(node)), frozenset(reads)
+    return frozenset(binds | _changed(node)), frozenset(reads), bool(code.co_flags & inspect.CO_COROUTINE)
 
 
 def _changed(node) -> set[str]:

@@ -27,6 +27,9 @@ from autograder.spec import Assignment
 #: More entries than this are no class.
 MOST_ENTRIES = 20_000
 
+#: Characters of the longest name, each written as an escape: no two names become one by being cut.
+LONGEST = 10 * 255
+
 #: Folders that tools leave behind.
 SKIPPED = {"__pycache__", "lost+found"}
 
@@ -99,7 +102,7 @@ def find(folder: Path, assignment: Assignment) -> Found:
         if (student := _student(folder, name, assignment)) is None:
             ignored.append(shown(name))
         else:
-            entries.setdefault(student.casefold(), []).append((student, name))
+            entries.setdefault(student.lower(), []).append((student, name))
     if not entries:
         raise SubmissionError(_nothing(folder, assignment))
     top = os.open(folder, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
@@ -175,7 +178,12 @@ def _student(folder, name, assignment) -> str | None:
     if name.startswith(".") or name in SKIPPED:
         return None
     stem, suffix = os.path.splitext(name)
-    mode = os.lstat(os.path.join(folder, name)).st_mode
+    try:
+        mode = os.lstat(os.path.join(folder, name)).st_mode
+    except FileNotFoundError:
+        return None  # somebody has just removed it
+    except OSError as error:
+        raise SubmissionError(f"{quoted(str(folder))} cannot be read: {error.strerror}.") from None
     if suffix in CAPS:
         # A file rnn.py here means that this is the folder of one student.
         own = stem in (assignment.name, *assignment.requires) and not stat.S_ISDIR(mode)
@@ -185,7 +193,7 @@ def _student(folder, name, assignment) -> str | None:
 
 def _normal(name):
     """Two spellings of one name that look alike are one student."""
-    return shown(unicodedata.normalize("NFC", name)) or "(no name)"
+    return shown(unicodedata.normalize("NFC", name), LONGEST) or "(no name)"
 
 
 def _nothing(folder, assignment):

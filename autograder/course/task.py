@@ -77,8 +77,9 @@ def begin(setting: Setting) -> None:
     """Prepare a process of the pool. The grader is opened with the first task, where a fault can be reported."""
     global _setting
     _setting = setting
-    # Ctrl-C goes to the whole group of processes; only the parent is to decide what it means.
+    # Ctrl-C goes to the whole group of processes; only the parent is to decide what it means. It was blocked while this one started.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if setting.parent:
         threading.Thread(target=_end_with, args=(setting.parent,), daemon=True).start()
 

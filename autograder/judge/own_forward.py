@@ -40,7 +40,8 @@ def judge_on_own_forward(group: tuple[Exercise, ...], examples: list[Example], s
         if sum(_telling(e) and e.ordinary for e in judgement.failing) > 1:
             continue  # wrong where the forward is right, and that more often than by chance
         if any(map(_telling, judgement.passing)):
-            _excuse(judgement)
+            if not _contradicted(group, exercise, session, judgement, failing):
+                _excuse(judgement)
             continue
         verdicts = [_verdict(group, exercise, example, session) for example in _few(failing, exercise)]
         _conclude(exercise, [v for v in verdicts if v is not None], judgement)
@@ -51,6 +52,19 @@ def _telling(example):
     zeroed = bool(example.plan.get("zero"))  # there a forward that forgets the input is right, and its backward can be judged
     usual = min(example.plan["sizes"].values(), default=2) >= 2 and example.plan["fill"] == "normal" and example.plan["dtype"] == "float64"
     return usual and (example.ordinary or zeroed)
+
+
+def _contradicted(group, exercise, session, judgement, failing):
+    """Whether a backward is wrong where its forward is right, and a forward that is wrong elsewhere does not explain that."""
+    explained, unexplained = ({_kind(e) for e in examples if e.plan["dtype"] == "float64"} for examples in (failing, judgement.failing))
+    if not any(map(_telling, failing)) and unexplained - explained:
+        return True  # the forward is right but for numbers of another kind
+    verdicts = (_verdict(group, exercise, example, session, forward_is_right=True) for example in _few(judgement.failing, exercise))
+    return any(verdict not in (None, "", "undecided") for verdict in verdicts)
+
+
+def _kind(example):
+    return tuple(example.plan.get(name) for name in ("scale", "fill", "zero", "garbage"))
 
 
 def _excuse(judgement):
@@ -78,11 +92,12 @@ def _conclude(exercise, verdicts, judgement):
 def _few(failing, exercise):
     """Return some small examples: the larger ones first, and in turn from every choice of an argument such as ``eps``."""
     small = [e for e in failing if _moved(exercise, e) <= NUMBERS and e.plan["dtype"] == "float64" and e.plan["scale"] == "unit"]
+    small.sort(key=lambda e: -_moved(exercise, e))
     turn, seen = {}, Counter()
-    for example in sorted(small, key=lambda e: -_moved(exercise, e)):
+    for example in small:
         turn[id(example)] = seen[example.plan["pick"]]
         seen[example.plan["pick"]] += 1
-    return sorted(small, key=lambda e: (turn[id(e)], -_moved(exercise, e)))[:EXAMPLES]
+    return sorted(small, key=lambda e: turn[id(e)])[:EXAMPLES]
 
 
 def _moved(exercise, example):
@@ -90,7 +105,7 @@ def _moved(exercise, example):
     return sum(leaf.size for name, given in pairs for _, leaf in _floats(exercise, example.inputs, name, given))
 
 
-def _verdict(group, exercise, example, session):
+def _verdict(group, exercise, example, session, forward_is_right=False):
     """Return None when forward does not run, "" when backward is its derivative, "undecided", or a sentence."""
     pair = (group[0], exercise)
     inputs = {name: value for name, value in example.inputs.items() if name in exercise.inputs}
@@ -103,7 +118,7 @@ def _verdict(group, exercise, example, session):
         if not wrong(exercise, example, found[exercise.function]):
             return ""  # right by the contract: only what forward returns is wrong, not its cache
         fine, coarse = (_differences(exercise, inputs, session, step) for step in STEPS)
-        if fine is not None and (name := _ignored(exercise, example, fine)):
+        if fine is not None and not forward_is_right and (name := _ignored(exercise, example, fine)):
             return f"{exercise.function} cannot be judged: your own {group[0].function} does not depend on {name}"
         return _compare(exercise, dict(leaves(found[exercise.function].values)), fine, coarse)
     except Stopped as stopped:

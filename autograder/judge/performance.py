@@ -24,6 +24,10 @@ from autograder.tree import count, largest, leaves
 FEW, MANY = 8, 32
 LOOP_EXPONENT, LOOP_PER_ELEMENT = 0.3, 1.0
 
+#: Much other work hides a loop among these: a loop is also what goes on growing, as fast up to this size, give or take this factor,
+#: as what NumPy does to plan an einsum does not. Heads (A) are few, and np.split takes them apart by a loop of its own.
+LONG_RUN, STEADY, HEADS = 128, 2.0, "A"
+
 #: The sequential test on the ratio of CPU times: at least and at most this many pairs, and its width in deviations.
 PAIRS, MOST_PAIRS, WIDTH, LEAST_SPREAD = 3, 9, 3.5, 0.12
 
@@ -66,24 +70,52 @@ class Bench:
         return self._made[key]
 
 
-def vectorised(bench: Bench, cost: Cost, session: Session) -> str | None:
-    """Return a sentence when the work grows with a size by a Python loop."""
+def vectorised(bench: Bench, cost: Cost, session: Session, ours: Session | None) -> str | None:
+    """Return a sentence when the work grows with a size by a Python loop, or cannot be counted."""
     for symbol in cost.vectorised.split():
-        counts = []
-        for size in (FEW, MANY):
-            small = {s: min(n, 6) for s, n in cost.sizes.items() if s != symbol}
-            group, inputs, batch = bench.scripts(cost, 0, cost.function, **small, **{symbol: size})
-            outcome = read(group, inputs, _run(session, batch, inputs))[cost.function]
-            if outcome.error:
-                return f"{cost.function} raised {outcome.error.type} at {symbol} = {size}"
-            if not outcome.bytecodes:
-                return f"the steps of {cost.function} cannot be counted: it switches tracing off, or is no Python function"
-            counts.append(outcome.bytecodes)
-        added = (counts[1] - counts[0]) / (MANY - FEW)
-        exponent = math.log(max(counts[1], 1) / max(counts[0], 1)) / math.log(MANY / FEW)
-        if added > LOOP_PER_ELEMENT and exponent > LOOP_EXPONENT:
-            return f"{cost.function} runs a Python loop over {symbol}: {counts[0]} steps at {symbol} = {FEW}, {counts[1]} at {symbol} = {MANY}"
+        try:
+            few, many = (_steps(bench, cost, symbol, size, session, ours) for size in (FEW, MANY))
+            added = (many - few) / (MANY - FEW)
+            exponent = math.log(max(many, 1) / max(few, 1)) / math.log(MANY / FEW)
+            if added > LOOP_PER_ELEMENT and (exponent > LOOP_EXPONENT or _goes_on(bench, cost, symbol, many, added, session, ours)):
+                return f"{cost.function} runs a Python loop over {symbol}: {few} steps at {symbol} = {FEW}, {many} at {symbol} = {MANY}"
+        except Uncounted as trouble:
+            return str(trouble)
     return None
+
+
+class Uncounted(Exception):
+    """The steps of a call say nothing; the message says why."""
+
+
+def _goes_on(bench, cost, symbol, many, added, session, ours):
+    if symbol == HEADS:
+        return False
+    then = (_steps(bench, cost, symbol, LONG_RUN, session, ours) - many) / (LONG_RUN - MANY)
+    return added / STEADY < then < added * STEADY
+
+
+def _steps(bench, cost, symbol, size, session, ours) -> int:
+    """Return how many bytecodes one call takes at a size, which has to give what ours gives."""
+    small = {s: min(n, 6) for s, n in cost.sizes.items() if s != symbol}
+    group, inputs, batch = bench.scripts(cost, 0, cost.function, **small, **{symbol: size})
+    found = read(group, inputs, _run(session, batch, inputs))
+    outcome = found[cost.function]
+    if outcome.error:
+        raise Uncounted(f"{cost.function} raised {outcome.error.type} at {symbol} = {size}")
+    if not outcome.bytecodes:
+        raise Uncounted(f"the steps of {cost.function} cannot be counted: it switches tracing off, or is no Python function")
+    if ours and not _as_ours(group, inputs, batch, found, ours):
+        raise Uncounted(f"{cost.function} gives another result at {symbol} = {size}, where its steps are counted")
+    return outcome.bytecodes
+
+
+def _as_ours(group, inputs, batch, found, ours) -> bool:
+    """Whether results are those of our solution on the same inputs."""
+    try:
+        return _same(found, read(group, inputs, _run(ours, batch, inputs)))
+    except (Raised, Exhausted) as trouble:
+        raise Unmeasured from trouble
 
 
 def speed(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
@@ -145,10 +177,7 @@ def _pair(group, inputs, batch, session, ours):
     except (Raised, Exhausted) as trouble:
         raise Unmeasured from trouble
     ratio = theirs / mine if mine >= LEAST_CPU else None
-    try:
-        return ratio, _alike(read(group, inputs, their_answers), read(group, inputs, my_answers))
-    except UNUSABLE:  # numbers of a kind that cannot be compared
-        return ratio, False
+    return ratio, _same(read(group, inputs, their_answers), read(group, inputs, my_answers))
 
 
 def _timed(session, batch, inputs):
@@ -156,6 +185,13 @@ def _timed(session, batch, inputs):
     before = worker.cpu_ns()
     answers = _run(session, batch, inputs)
     return (worker.cpu_ns() - before) / 1e9, answers
+
+
+def _same(theirs, ours) -> bool:
+    try:
+        return _alike(theirs, ours)
+    except UNUSABLE:  # numbers of a kind that cannot be compared
+        return False
 
 
 def _alike(theirs, ours) -> bool:
@@ -174,23 +210,25 @@ def _alike(theirs, ours) -> bool:
 
 
 def memory(bench: Bench, cost: Cost, session: Session, ours: Session) -> str | None:
-    """Return a sentence when peak memory at the larger size is far above our solution's."""
+    """Return a sentence when peak memory at the larger size is far above our solution's, or the results there are not ours."""
     sizes = {cost.memory: 2 * cost.sizes[cost.memory]}
     levels = [_levels(session, bench, cost, sizes, repetition) for repetition in (1, 2)]
     try:
         our_levels = [_levels(ours, bench, cost, sizes, repetition) for repetition in (1, 2)]
     except (Raised, Exhausted) as trouble:
         raise Unmeasured from trouble
-    most = max(base for base, _ in our_levels) + BALLAST_KIB
-    theirs = min(peak - min(base, most) for base, peak in levels)
-    mine = min(peak - base for base, peak in our_levels)
+    if not all(_same(given, expected) for (*_, given), (*_, expected) in zip(levels, our_levels, strict=True)):
+        return f"{cost.function} gives another result on the larger inputs of the memory measurement"
+    most = max(base for base, *_ in our_levels) + BALLAST_KIB
+    theirs = min(peak - min(base, most) for base, peak, _ in levels)
+    mine = min(peak - base for base, peak, _ in our_levels)
     if theirs > MEMORY_FACTOR * mine + MEMORY_FLOOR_KIB:
         return f"{cost.function} needs {theirs / 1024:.0f} MiB at {cost.memory} = {sizes[cost.memory]}, ours {mine / 1024:.0f} MiB: does something grow faster than {cost.memory}?"
     return None
 
 
 def _levels(session, bench, cost, sizes, repetition):
-    """Return ``(base, peak)`` of one call in a fresh process, in KiB.
+    """Return ``(base, peak, results)`` of one call in a fresh process, the first two in KiB.
 
     The base is what the process holds before or after the call, whichever is less: what the call has freed was no part of it.
     A small call comes first, since the first one may load and drop things.
@@ -199,9 +237,9 @@ def _levels(session, bench, cost, sizes, repetition):
     _checked(session, cost, *bench.scripts(cost, 100, **{symbol: min(size, 6) for symbol, size in cost.sizes.items()}))
     worker = _worker(session)
     before = _held(worker)
-    _checked(session, cost, *bench.scripts(cost, 100 + repetition, **sizes))
+    found = _checked(session, cost, *bench.scripts(cost, 100 + repetition, **sizes))
     peak = worker.peak_kib()
-    return min(before, _held(worker)), peak
+    return min(before, _held(worker)), peak, found
 
 
 def _held(worker):
@@ -210,10 +248,11 @@ def _held(worker):
 
 
 def _checked(session, cost, group, inputs, batch):
-    """Run a batch whose answers do not matter, but for errors."""
+    """Run a batch and return what every function gave, none of them an error."""
     outcome = read(group, inputs, _run(session, batch, inputs))
     if error := next((o.error for o in outcome.values() if o.error), None):
         raise Raised(f"{cost.function} raised {error.type}: {error.message}")
+    return outcome
 
 
 def _worker(session):
@@ -235,7 +274,7 @@ def measure(bench: Bench, cost: Cost, session: Session, ours: Session | None) ->
     found: dict[str, str | None] = {}
     try:
         if cost.vectorised:
-            found["vectorised"] = vectorised(bench, cost, session)
+            found["vectorised"] = vectorised(bench, cost, session, ours)
         if ours and cost.speed and not found.get("vectorised"):
             found["speed"] = speed(bench, cost, session, ours)
         if ours and cost.memory:

@@ -93,17 +93,21 @@ def results_in(folder: Path) -> list[dict]:
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[TextIO]:
     """Write a text file so that there is always either the old or the new one, whole, even after a power cut."""
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=UNFINISHED)
+    name = None
     try:
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=UNFINISHED)
         with open(fd, "w", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+    except BaseException as error:
+        if name:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None  # the name that the caller knows
         raise
 
 

@@ -69,8 +69,8 @@ def importable(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
 
 
 def names(modules: Mapping[str, types.ModuleType]) -> list[str]:
-    """List the public callables of all modules, sorted."""
-    found = {name for module in modules.values() for name, value in vars(module).items() if callable(value)}
+    """List the public callables of all modules, sorted. What else is written into a module's names is no name."""
+    found = {name for module in modules.values() for name, value in vars(module).items() if type(name) is str and callable(value)}
     return sorted(name for name in found if not name.startswith("_"))
 
 

@@ -13,6 +13,7 @@ import pytest
 from autograder import cli, exercises
 from autograder.course import beside, submissions
 from autograder.course.gradebook import new, outcome, record
+from autograder.course.journal import known, task_of
 from autograder.ours import CourseError
 
 RNN, SEQ2SEQ = exercises.load("rnn"), exercises.load("seq2seq")
@@ -146,14 +147,8 @@ def test_judged_on_the_spot_is_what_grade_says(course, tmp_path):
     assert course.gradebook()["ada"]["score"] == result["score"]
     comment = course.gradebook()["ada"]["comments"]["rnn_step_backward"][0]
     assert result["functions"][5]["diagnosis"]["sentence"] in comment
-    kept = outcome.Outcomes(course.root, "rnn", course.root / "banks")._known("ada", _address(result))
+    kept = known(course.root / outcome.FOLDER / "rnn", "ada", task_of(result))
     assert kept["functions"] == result["functions"]
-
-
-def _address(result):
-    from autograder.course.journal import task_of
-
-    return task_of(result)
 
 
 def test_a_bank_of_ones_own_is_used(course):

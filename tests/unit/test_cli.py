@@ -286,3 +286,40 @@ def test_the_demo_makes_a_class_of_30(handgrad, sandbox):
     Path("mine/thesis.txt").touch()
     with pytest.raises(CourseError, match="Choose another --out"):
         make_class(Path("mine"))
+
+
+# ------------------------------------------------------------------------------------------------ where it is printed
+
+
+def ended(*words, **named):
+    """Return exit code, what was printed where that was a pipe, and what was said as an error."""
+    with subprocess.Popen([sys.executable, "-m", "autograder", *map(str, words)], text=True, stderr=subprocess.PIPE, cwd=ROOT, **named) as process:
+        if "env" not in named and process.stdout:
+            process.stdout.close()  # a reader that has gone
+            process.stdout = None
+        out, error = process.communicate()
+    return process.returncode, out, error.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("stdout", ["full", "closed", "gone"])
+def test_nobody_has_to_listen(stdout, tmp_path):
+    for student in ("ann", "josé", "李雷"):
+        (tmp_path / "submitted" / student).mkdir(parents=True)
+    words = ["grade", tmp_path / "submitted", "-a", "rnn", "--out", tmp_path / "out"]
+    with open("/dev/full", "w") as full:
+        how = {"full": {"stdout": full}, "closed": {"preexec_fn": lambda: os.close(1)}, "gone": {"stdout": subprocess.PIPE}}
+        code, _, error = ended(*words, **how[stdout])
+    assert code == 3
+    dropped = "handgrad: what is printed cannot be written: No space left on device. The rest of it is dropped, and the work goes on."
+    assert error == (dropped if stdout == "full" else "")
+    assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 4
+
+
+def test_a_name_needs_no_letters_of_the_terminal(tmp_path):
+    (tmp_path / "submitted" / "李雷").mkdir(parents=True)
+    words = ("grade", tmp_path / "submitted", "-a", "rnn", "--out", tmp_path / "out")
+    code, out, _ = ended(*words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert code == 3
+    assert "\\u674e\\u96f7" in out
+    assert "李雷" in (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8")

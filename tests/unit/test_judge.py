@@ -128,6 +128,24 @@ def test_a_forward_that_is_right_in_float32_only_excuses_no_backward():
     assert [result.verdict for result in results] == ["failed", "failed"]
 
 
+FORWARD, BACKWARD = "h = np.tanh(x @ Wx + h_prev @ Wh + b)", "da = dh * (1 - h**2)"
+ONE_ROW = (BACKWARD, f"{BACKWARD} * (1 + (len(x) == 1))")
+ZEROS = (BACKWARD, f"{BACKWARD} * (1 + (not (x.any() and h_prev.any() and Wx.any() and Wh.any())))")
+
+
+@pytest.mark.parametrize("backward", [ONE_ROW, ZEROS])
+@pytest.mark.parametrize("forward", ["", " + 0.01 * (x.dtype == np.float32)"])
+def test_a_second_mistake_of_a_backward_is_not_excused_by_one_of_the_forward(forward, backward):
+    pair = check(edited((FORWARD, FORWARD + forward), backward), "rnn_step_forward", "rnn_step_backward")
+    assert [result.verdict for result in pair.values()] == ["failed" if forward else "passed", "failed"]
+
+
+def test_a_backward_that_is_wrong_where_the_forward_is_right_by_more_than_chance_fails():
+    """The forward is wrong on ordinary examples too, and an offset has no derivative."""
+    pair = check(edited((FORWARD, FORWARD + " + 0.01 * (len(x) == 2)"), ONE_ROW), "rnn_step_forward", "rnn_step_backward")
+    assert [result.verdict for result in pair.values()] == ["failed", "failed"]
+
+
 def test_being_consistent_with_a_forward_that_ignores_an_input_is_no_merit():
     lazy = edited(("h_prev @ Wh + b)\n", "0 * b)\n"), ("x.T @ da, h_prev.T @ da, da.sum(axis=0)", "x.T @ da, 0 * Wh, 0 * da.sum(axis=0)"), ("da @ Wh.T", "0 * h_prev"))
     assert check(lazy, "rnn_step_backward")["rnn_step_backward"].verdict == "failed"

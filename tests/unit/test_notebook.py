@@ -18,7 +18,7 @@ def book(*cells, **more):
 def module(*cells, functions=("f",)):
     source = extract(book(*cells), functions).source
     compile(source, "module", "exec")
-    return source.replace('with __import__("contextlib").suppress(Exception): ', MARK).replace('with __import__("contextlib").suppress(ImportError): ', MARK)
+    return source.replace('with __import__("contextlib").suppress(Exception, SystemExit): ', MARK).replace('with __import__("contextlib").suppress(ImportError): ', MARK)
 
 
 def run(*cells, functions=("f",)):
@@ -55,6 +55,45 @@ def test_a_constant_that_cannot_be_computed_costs_only_who_uses_it():
     assert namespace["g"]() == 1
     with pytest.raises(NameError):
         namespace["f"]()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "with open('no such file') as file:\n    K = file.read()",
+        "if 1 / 0:\n    K = 1\nelse:\n    K = 2",
+        "if True:\n    raise SystemExit(0)",
+        "try:\n\traise ValueError\nexcept KeyError:\n\tK = 1",
+        "K = await later()",
+        "async with later() as K:\n    pass",
+    ],
+)
+def test_a_block_that_fails_costs_only_who_uses_what_it_gives(block):
+    namespace = run(block, "def f():\n    return K\ndef g():\n    return 1", functions=("f", "g"))
+    assert namespace["g"]() == 1
+    with pytest.raises(NameError):
+        namespace["f"]()
+
+
+def test_a_block_is_kept_as_it_is():
+    block = 'if True:\n    TEXT = """a\n  b\nc"""\n    MORE = f"""\n{1 +\n1}\n"""\n\n    def g(x=(1,\n2)):\n        return "d"\nelse:\n    TEXT = 0'
+    namespace = run(block, "def f():\n    return TEXT, MORE, g()")
+    assert namespace["f"]() == ("a\n  b\nc", "\n2\n", "d")
+    found = extract(book(block, "def f():\n    return TEXT, MORE, g()"), ["f"])
+    at = found.source.split("\n").index('         return "d"') + 1
+    assert where(found.lines, at) == "cell 1, line 12"
+
+
+@pytest.mark.parametrize("cell", ["for K in range(3): pass", "for i in range(3):\n    T[i] = i", "T.update(a=1)", "while not T:\n    T[0] = 1", "for _ in '1':\n    def g(): pass", "K = await later()"])
+def test_a_constant_that_a_loop_or_a_call_would_fill_is_said(cell):
+    found = extract(book("T = {}", cell, "def f():\n    return K, T, g()"), ["f"])
+    assert found.notes[0].startswith(f"Cell 2 gives {'T' if 'T' in cell else 'g' if 'g()' in cell else 'K'} a value by ")
+    assert "Use an assignment" in found.notes[0]
+
+
+@pytest.mark.parametrize("cell", ["for x in range(3):\n    f(x)", "rng.shuffle(T)", "for i in range(3):\n    losses[i] = f(i)", "T.copy()", "import numpy as np\nfor np.x in []: pass"])
+def test_an_experiment_is_no_loss(cell):
+    assert not extract(book("import numpy as np\nT = {}\nlosses = {}", cell, "def f(x):\n    return np.abs(x), T"), ["f"]).notes
 
 
 @pytest.mark.parametrize("line", ["%matplotlib inline", "!pip install x", "%time f(1)", "f?", "?f", "files = !ls", "x, y = %timeit -o f(1)"])

@@ -23,7 +23,7 @@ from autograder.exercises import load as load_assignment
 from autograder.judge.session import KitError
 from autograder.judge.submission import Graded
 from autograder.judge.verdicts import FAILED, PASSED, entry_result
-from autograder.report.jsonfile import validate
+from autograder.report.jsonfile import results_in, validate
 
 RNN = load_assignment("rnn")
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,9 +156,14 @@ def test_results_that_are_gone_are_written_again_and_an_output_folder_that_is_go
     assert log.read_text().count("graded") == 4
 
 
-def test_an_output_folder_that_is_deleted_during_the_run_is_said_in_one_line(order, tmp_path):
-    hand_in(order, ann="right", bob=f"right rid {order.out}", cyd="right")
-    with pytest.raises((RunError, JournalError), match=str(order.out)):
+@pytest.mark.parametrize("inner", ["", "results"])
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_an_output_folder_that_is_deleted_during_the_run_is_said_in_one_line(order, tmp_path, monkeypatch, is_relative, inner):
+    monkeypatch.chdir(tmp_path)
+    if is_relative:
+        order = Order(**{**vars(order), "out": Path("out")})
+    hand_in(order, ann="right", bob=f"right rid {order.out.resolve() / inner}", cyd="right")
+    with pytest.raises((RunError, JournalError), match=rf"{order.out}.* cannot be written: .*Mend that and run the same command again"):
         run(order, played, isolation)
     hand_in(order, bob="right")
     assert [result["score"] for result in run(order, played, isolation).results] == [100] * 3
@@ -198,6 +203,49 @@ def test_a_fault_of_the_kit_costs_no_points_and_is_tried_again_next_time(order):
     assert run(order, played, isolation).exit_code == 0
 
 
+def test_another_kit_grades_again(order, monkeypatch):
+    """Points that an instructor has changed, for example, make it another one."""
+    hand_in(order, ann="right")
+    run(order, played, isolation)
+    for module in (class_run, class_run.results):
+        monkeypatch.setattr(module, "engine", lambda: "0.1.0+of another course")
+    assert run(order, played, isolation).reused == 0
+
+
+def test_what_is_done_behind_fewer_walls_than_required_is_done_again(order, tmp_path):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}")
+    weak = Order(**{**vars(order), "level": "process"})
+    run(weak, played, lambda: {**ISOLATION, "level": "process"})
+    assert run(weak, played, must_not_run).reused == 1
+    assert run(order, played, isolation).reused == 0
+    assert log.read_text().count("graded") == 2
+    assert run(weak, played, must_not_run).reused == 1
+
+
+def test_who_is_left_out_stays_in_the_table(order):
+    hand_in(order, ann="right", bob="right")
+    run(order, played, isolation)
+    hand_in(order, bob="wrong", cyd="right")
+    outcome = run(Order(**{**vars(order), "students": ("ann",)}), played, must_not_run)
+    assert [(result["student"], result["score"]) for result in outcome.results] == [("ann", 100), ("bob", 100)]
+    assert "leaves out ‘bob’, of whom the table has an earlier result" in outcome.notes[0]
+    assert rows(order)["bob"]["total"] == "100"
+    assert [result["score"] for result in run(order, played, isolation).results] == [100, 0, 100]
+
+
+def test_results_of_those_who_are_gone_are_not_among_the_results(order):
+    hand_in(order, ann="right", bob="wrong")
+    run(order, played, isolation)
+    (order.folder / "bob.py").rename(order.folder / "Bob.py")
+    outcome = run(order, played, isolation)
+    assert [result["student"] for result in results_in(order.out)] == list(rows(order)) == ["Bob", "ann"]
+    assert "Of 1 results there is no submission any more" in outcome.notes[0]
+    assert json.loads((order.out / "earlier" / "bob.json").read_text())["score"] == 0
+    (order.folder / "Bob.py").rename(order.folder / "bob.py")
+    assert run(order, played, must_not_run).reused == 2
+
+
 def test_a_worker_that_dies_once_is_replaced(order, tmp_path):
     hand_in(order, ann="right", bob=f"right once {tmp_path / 'mark'}", cyd="right")
     outcome = run(Order(**{**vars(order), "jobs": 2}), played, isolation)
@@ -209,6 +257,93 @@ def test_a_cell_is_no_formula(order):
     (order.folder / "-eve").mkdir()
     run(order, played, isolation)
     assert {"'=cmd|calc!A0", "'-eve"} == set(rows(order))
+
+
+BACKWARD, SCORE, ANN = b'"name": "rnn_backward"', b'"score": 100,', b'"student": "ann"'
+
+
+@pytest.mark.parametrize(("old", "new"), [(SCORE, b'"score": 109,'), (ANN, b'"student": "bob"'), (BACKWARD, BACKWARD[:-2] + b'\xeb"'), (b'"functions"', b'"functionz"')])
+def test_a_journal_whose_rows_are_damaged_is_set_aside(order, old, new):
+    """SQLite does not see it: the pages are whole, what is written in them is not."""
+    hand_in(order, ann="right", bob="wrong")
+    run(order, played, isolation)
+    journal = order.out / "journal.sqlite"
+    whole = journal.read_bytes()
+    assert old in whole
+    journal.write_bytes(whole.replace(old, new, 1))
+    outcome = run(order, played, must_not_run)
+    assert [(result["student"], result["score"]) for result in outcome.results] == [("ann", 100), ("bob", 0)]
+    assert "has been damaged" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: os.mkfifo(path), lambda path: path.symlink_to("nowhere")])
+@pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
+def test_what_is_no_file_is_no_journal(order, make, name):
+    hand_in(order, ann="right")
+    run(order, played, isolation)
+    (order.out / name).unlink(missing_ok=True)
+    make(order.out / name)
+    outcome = run(order, played, must_not_run)
+    assert "no regular file" in outcome.notes[0]
+    assert outcome.results[0]["score"] == 100
+
+
+def test_the_database_of_another_program_is_set_aside(order):
+    order.out.mkdir()
+    with sqlite3.connect(order.out / "journal.sqlite") as base:
+        base.execute("CREATE TABLE bookmarks (url TEXT)")
+    base.close()
+    hand_in(order, ann="right")
+    assert "of another program" in run(order, played, isolation).notes[0]
+
+
+@pytest.mark.parametrize("name", ["SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_BUSY", "SQLITE_READONLY_DIRECTORY", "SQLITE_PERM"])
+def test_trouble_with_the_disk_is_no_trouble_with_the_journal(order, monkeypatch, name):
+    def trouble(*_):
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorname = name
+        raise error
+
+    hand_in(order, ann="right")
+    run(order, played, isolation)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_opened", trouble)
+        with pytest.raises(JournalError, match="journal.sqlite cannot be written: no. Mend that"):
+            run(order, played, must_not_run)
+    assert not list(order.out.glob("*.broken*"))
+    assert run(order, played, must_not_run).reused == 1
+
+
+@pytest.mark.parametrize("change", [{"score": 101}, {"student": "bob"}, {"functions": []}, {"assignment": []}, {"student": {}}, {"score": None}])
+def test_a_new_journal_takes_over_what_a_run_can_have_written_only(order, tmp_path, change):
+    log = tmp_path / "log"
+    hand_in(order, ann=f"right log {log}")
+    run(order, played, isolation)
+    (order.out / "journal.sqlite").unlink()
+    path = order.out / "results" / "ann.json"
+    path.write_text(json.dumps({**stored(order, "ann"), **change}))
+    assert run(order, played, isolation).results[0]["score"] == 100
+    assert log.read_text().count("graded") == 2
+
+
+def test_a_new_journal_is_one_only_when_it_has_taken_over_everything(order, monkeypatch):
+    hand_in(order, ann="right", bob="right")
+    run(order, played, isolation)
+    (order.out / "journal.sqlite").unlink()
+    add = Journal.add
+
+    def once(self, result):
+        monkeypatch.setattr(Journal, "add", stop)
+        add(self, result)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", once)
+    with pytest.raises(KeyboardInterrupt):
+        run(order, played, isolation)
+    monkeypatch.setattr(Journal, "add", add)
+    assert run(order, played, must_not_run).reused == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database at all" * 100, None])

@@ -116,6 +116,21 @@ def test_a_file_without_permission_is_said_to_be_unreadable(tmp_path):
     assert problem(tmp_path) == "‘rnn.py’ cannot be read: Permission denied."
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o400, 0o600])
+def test_a_folder_that_may_be_listed_only_is_said_to_be_unreadable(tmp_path, mode):
+    put(tmp_path, {"ann/rnn.py": ""})
+    (tmp_path / "ann").chmod(mode)
+    try:
+        assert problem(tmp_path) == "‘rnn.py’ cannot be read: Permission denied."
+        tmp_path.chmod(mode)
+        with pytest.raises(SubmissionError, match="cannot be read: Permission denied"):
+            find(tmp_path, RNN)
+    finally:
+        tmp_path.chmod(0o700)
+        (tmp_path / "ann").chmod(0o700)
+
+
 def test_hidden_characters_in_names_are_shown(tmp_path):
     put(tmp_path, {"a\nb\x1b[31m/rnn.py": "", "c\u202egnp.py": "", os.fsdecode(b"d\xff/rnn.py"): ""})
     assert set(found(tmp_path)) == {"a\\x0ab\\x1b[31m", "c\\u202egnp", "d\\udcff"}
@@ -203,6 +218,12 @@ def test_ordinary_names_are_file_names_as_they_are(name):
 def test_names_that_differ_in_capitals_only_are_one_student(tmp_path):
     put(tmp_path, {"ann/rnn.py": "x = 1", "Ann.py": "x = 2"})
     assert "There are 2 submissions of this student" in problem(tmp_path, "Ann")
+
+
+def test_names_that_are_not_the_same_are_two_students(tmp_path):
+    long = "a" * 210
+    put(tmp_path, dict.fromkeys(("Weiß/rnn.py", "Weiss/rnn.py", f"{long}b/rnn.py", f"{long}c/rnn.py"), "x = 1"))
+    assert [submission.problem for submission in found(tmp_path).values()] == [""] * 4
 
 
 def test_a_notebook_that_crashes_the_compiler_does_not_hurt_the_others(tmp_path):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
-import sqlite3
 import time
 from pathlib import Path
-from urllib.parse import quote
 
-from autograder import __version__, paths
+from autograder import paths
 from autograder.cases import store
 from autograder.course import isolation, results, submissions, task
+from autograder.course.engine import engine
 from autograder.course.grading import open_grader
-from autograder.course.journal import NAME, Journal, JournalError
+from autograder.course.journal import Journal, JournalError, known
 from autograder.course.journal import task as address
 from autograder.exercises import load as load_assignment
+from autograder.sandbox import at_least
 
 #: Where a course keeps its results: ``handgrad grade submitted --assignment X --out graded/X``.
 FOLDER = "graded"
@@ -54,21 +53,12 @@ class Outcomes:
         submission = submissions.of_student(self.submitted, student, self.assignment)
         if submission.problem:
             return results.ungradable(submission, self.assignment, self.bank.sha256).to_json()
-        key = address(self.assignment.name, submission.sha256, self.bank.sha256, __version__)
-        found = self._known(submission.student, key)
-        if found is None:
+        key = address(self.assignment.name, submission.sha256, self.bank.sha256, engine())
+        found = known(self.out, submission.student, key)
+        if found is None or not at_least(found["isolation"].get("level", "none"), self.level):
             found = self._grade(submission)
             self._add(found)
         return found
-
-    def _known(self, student, key) -> dict | None:
-        """Look into the journal without holding it: a class run may be going on, or another grader be recording."""
-        try:
-            with contextlib.closing(sqlite3.connect(f"file:{quote(str(self.out / NAME))}?mode=ro", uri=True, timeout=10)) as base:
-                row = base.execute("SELECT result FROM done WHERE student = ? AND task = ?", (student, key)).fetchone()
-        except sqlite3.Error:
-            return None
-        return json.loads(row[0]) if row else None
 
     def _add(self, result) -> None:
         """Write a result down as soon as nobody else is writing; if that takes too long, a later pass judges it again."""
