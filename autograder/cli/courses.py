@@ -64,7 +64,7 @@ def course_grade(
     name = assignment_of(assignment).name
     bank = bank_path(folder / "banks", name)
     order = Order(folder / "submitted", name, bank, folder / FOLDER / name, jobs or cores(), force, level=require_isolation)
-    code = graded(order, require_isolation, public=bank.parent != folder / "banks")
+    code = graded(order, public=bank.parent != folder / "banks")
     return course_record(folder, name) or code if code in (OK, UNGRADABLE) else code
 
 

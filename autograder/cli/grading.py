@@ -14,7 +14,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def graded(order, level: str, *, public: bool, pages: bool = True) -> int:
+def graded(order, *, public: bool, pages: bool = True) -> int:
     """Grade a class, and return the exit code."""
     from functools import partial
 
@@ -25,8 +25,8 @@ def graded(order, level: str, *, public: bool, pages: bool = True) -> int:
     from autograder.report import terminal
     from autograder.sandbox import LEVELS
 
-    if level not in LEVELS:
-        raise UsageError(f"there is no isolation level {level!r}. There are: {', '.join(LEVELS)}.")
+    if order.level not in LEVELS:
+        raise UsageError(f"there is no isolation level {order.level!r}. There are: {', '.join(LEVELS)}.")
     ours.solution(assignment_of(order.assignment))  # says at once where it is missing
     console = make_console()
     if public:
@@ -35,13 +35,13 @@ def graded(order, level: str, *, public: bool, pages: bool = True) -> int:
     display = terminal.ClassDisplay(console)
     try:
         with display:
-            outcome = run(order, open_grader, partial(isolation.required, level), display)
+            outcome = run(order, open_grader, partial(isolation.required, order.level), display)
     except KeyboardInterrupt:
         again = "With --force the same command begins anew; without it what is kept is not graded again" if order.force else "Run the same command again to go on"
         return fail(f"stopped. {display.count} of {display.total} are graded and kept in {order.out}. {again}.", INTERRUPTED)
     terminal.print_class(console, outcome, order.out)
     if pages and outcome.results:
-        _print_pages(order.out, outcome.results, order.folder)
+        _print_pages(order.out, outcome.results, order.folder if order.folder.is_dir() else None)
     return outcome.exit_code
 
 

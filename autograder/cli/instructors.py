@@ -45,7 +45,7 @@ def grade(
         submissions, declared.name, bank_path(bank, declared.name), out or Path("graded") / declared.name, jobs or cores(), force, tuple(student or ()),
         scheduler, require_isolation, tuple(function or ()),
     )  # fmt: skip
-    return graded(order, require_isolation, public=bank is None, pages=pages)
+    return graded(order, public=bank is None, pages=pages)
 
 
 def report(
@@ -131,7 +131,7 @@ def demo(
 
     count = make_class(out / "submitted")
     print(f"{count} submissions are in {out / 'submitted'}.")
-    order = Order(out / "submitted", "rnn", bank_path(None, "rnn"), out / "graded", jobs or cores())
-    code = graded(order, require_isolation, public=False)
+    order = Order(out / "submitted", "rnn", bank_path(None, "rnn"), out / "graded", jobs or cores(), level=require_isolation)
+    code = graded(order, public=False)
     # Some of them cannot be read; that is what they are for.
     return OK if code == UNGRADABLE else code

@@ -10,9 +10,10 @@ from autograder import exercises
 from autograder.cases import store
 from autograder.course.rescue import NOTE, cut
 from autograder.course.submissions import SubmissionError, in_cells, read
+from autograder.judge.loading import unloadable
 from autograder.judge.selfcheck import check
 from autograder.report.model import FunctionResult
-from autograder.report.text import quoted, sentence_of
+from autograder.report.text import quoted
 from autograder.sandbox.steps import Fault, LoadError
 from autograder.spec import Assignment
 
@@ -133,8 +134,7 @@ def _checked(assignment, files, bank, functions, rewrite, before=()) -> Generato
             before = ()
             yield result.with_sentences(rewrite)
     except LoadError as error:
-        line = f" (line {error.line})" if error.line else ""
-        return f"{error.module}.py could not be loaded: {error.type}: {sentence_of(error.message)}{line}"
+        return unloadable(error)
     except Fault as fault:
         return f"{assignment.name}.py could not be loaded: it {fault.detail}."
     return ""

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from autograder.judge.session import Disturbed, KitError
+from autograder.report.text import sentence_of
 from autograder.sandbox.steps import Fault, LoadError
 from autograder.spec import Assignment
 
 #: Stands for a function of a required module that was not handed in: it is not written, and is served when needed.
 MISSING = 'def {name}(*args):\n    raise NotImplementedError("{name} is not written yet")\n'
+
+
+def unloadable(error: LoadError) -> str:
+    """Say in one line, without a full stop, why a module cannot be loaded."""
+    line = f" (line {error.line})" if error.line else ""
+    return f"{error.module}.py could not be loaded: {': '.join(filter(None, (error.type, sentence_of(error.message))))}{line}"
 
 
 def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], messages: list[str]):
@@ -27,8 +34,7 @@ def load(spawn: Callable, assignment: Assignment, files: Mapping[str, str], mess
         try:
             return whole, spawn(whole)
         except LoadError as error:
-            line = f" (line {error.line})" if error.line else ""
-            messages.append(f"{error.module}.py could not be loaded: {error.type}: {error.message}{line}.")
+            messages.append(f"{unloadable(error)}.")
             if error.module not in placeholder:
                 return None
             whole[error.module] = placeholder[error.module]
