@@ -118,7 +118,7 @@ class Course:
         for entry in made["functions"]:
             entry["score"] = (scores or {}).get(entry["name"], entry["score"])
         if undecided:
-            made = results.undecided(submission, declared, bank.sha256, "no zygote").to_json()
+            made = {**results.undecided(submission, declared, bank.sha256, "no zygote").to_json(), "isolation": ISOLATION}
         folder = self.root / outcome.FOLDER / assignment
         folder.mkdir(parents=True, exist_ok=True)
         with Journal(folder) as journal:

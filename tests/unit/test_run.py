@@ -437,7 +437,8 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(order, tmp_path, signum):
     hand_in(order, **{f"s{i:02d}": f"right slow log {log}" for i in range(30)})
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(root=str(ROOT), folder=str(order.folder), bank=str(order.bank), out=str(order.out)))
-    process = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731  a shell's background jobs do not hear it
+    process = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=heard)
     deadline = time.monotonic() + 60
     while len(list((order.out / "results").glob("s*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
