@@ -13,6 +13,7 @@ from autograder.course.submissions import Submission, in_cells
 from autograder.judge.submission import Graded
 from autograder.judge.verdicts import FAILED, NOT_WRITTEN, UNDECIDED
 from autograder.report.model import Check, FunctionResult, SubmissionResult, total
+from autograder.sandbox import at_least
 from autograder.spec import Assignment
 
 #: Versions that a result depends on.
@@ -49,6 +50,11 @@ def undecided(submission: Submission, assignment: Assignment, bank: str, why: st
 def is_ungradable(result: Mapping) -> bool:
     """Tell whether a stored result says that nothing could be read."""
     return not result["submission_sha256"]
+
+
+def is_isolated(result: Mapping, level: str) -> bool:
+    """Tell whether a stored result was made behind the walls that are required."""
+    return at_least(result["isolation"].get("level", "none"), level)
 
 
 def _result(submission, assignment, bank, functions, messages) -> SubmissionResult:

@@ -23,7 +23,6 @@ from autograder.exercises import load as load_assignment
 from autograder.judge.verdicts import PASSED
 from autograder.report import csvfile, jsonfile
 from autograder.report.text import file_name, listed, sentence_of
-from autograder.sandbox import at_least
 
 #: A task that a worker has not finished after this many seconds has hung: far more than any budget.
 HUNG_S = 1800.0
@@ -229,7 +228,7 @@ class _Run:
 
     def _is_enough(self, result) -> bool:
         """Tell whether a result need not be made again: it was run behind the walls that are required, and no --force is about it."""
-        return at_least(result["isolation"].get("level", "none"), self.order.level) and (not self.order.force or self._is_fine(result))
+        return results.is_isolated(result, self.order.level) and (not self.order.force or self._is_fine(result))
 
     def _is_fine(self, result) -> bool:
         """Tell whether the functions that were named, if any were, have passed."""

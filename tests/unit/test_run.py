@@ -288,15 +288,6 @@ def test_what_is_no_file_is_no_journal(order, make, name):
     assert outcome.results[0]["score"] == 100
 
 
-def test_the_database_of_another_program_is_set_aside(order):
-    order.out.mkdir()
-    with sqlite3.connect(order.out / "journal.sqlite") as base:
-        base.execute("CREATE TABLE bookmarks (url TEXT)")
-    base.close()
-    hand_in(order, ann="right")
-    assert "of another program" in run(order, played, isolation).notes[0]
-
-
 @pytest.mark.parametrize("name", ["SQLITE_CANTOPEN", "SQLITE_IOERR_SHMSIZE", "SQLITE_BUSY", "SQLITE_READONLY_DIRECTORY", "SQLITE_PERM"])
 def test_trouble_with_the_disk_is_no_trouble_with_the_journal(order, monkeypatch, name):
     def trouble(*_):
@@ -370,13 +361,14 @@ def test_a_journal_that_is_gone_is_made_again_and_so_are_results(order):
     assert stored(order, "ann")["score"] == 100
 
 
-def test_a_journal_of_another_version_is_set_aside(order):
+@pytest.mark.parametrize(("statement", "says"), [("PRAGMA user_version=99", "it has version 99"), ("CREATE TABLE bookmarks (url TEXT)", "of another program")])
+def test_a_database_that_is_no_journal_of_this_kit_is_set_aside(order, statement, says):
     order.out.mkdir()
     with sqlite3.connect(order.out / "journal.sqlite") as base:
-        base.execute("PRAGMA user_version=99")
+        base.execute(statement)
     base.close()
     hand_in(order, ann="right")
-    assert "it has version 99" in run(order, played, isolation).notes[0]
+    assert says in run(order, played, isolation).notes[0]
 
 
 def test_a_folder_has_one_run_at_a_time(order):

@@ -16,7 +16,6 @@ from autograder.course.grading import open_grader
 from autograder.course.journal import Journal, JournalError, known
 from autograder.course.journal import task as address
 from autograder.exercises import load as load_assignment
-from autograder.sandbox import at_least
 
 #: Where a course keeps its results: ``handgrad grade submitted --assignment X --out graded/X``.
 FOLDER = "graded"
@@ -55,7 +54,7 @@ class Outcomes:
             return results.ungradable(submission, self.assignment, self.bank.sha256).to_json()
         key = address(self.assignment.name, submission.sha256, self.bank.sha256, engine())
         found = known(self.out, submission.student, key)
-        if found is None or not at_least(found["isolation"].get("level", "none"), self.level):
+        if found is None or not results.is_isolated(found, self.level):
             found = self._grade(submission)
             self._add(found)
         return found
